@@ -1,0 +1,1 @@
+"""Pure functions from the graph and the settings to the text of a configuration file."""

@@ -1,0 +1,325 @@
+"""A pod's proxy: what comes in is authorized, what goes out is named, nothing else passes."""
+
+from collections.abc import Iterable
+
+from render.envoy.access import http_rbac, network_rbac, policies
+from render.envoy.http import (
+    H2,
+    connection_manager,
+    health_listener,
+    mesh_health,
+    route,
+    virtual_host,
+)
+from render.envoy.parts import (
+    ADMIN_CLUSTER,
+    HEALTH_PORT,
+    MESH_HEALTH_PATH,
+    PROXY_PROTOCOL_FILTER,
+    RAW_BUFFER,
+    TLS_INSPECTOR,
+    Config,
+    address,
+    bootstrap,
+    client_tls,
+    cluster,
+    endpoint,
+    proxy_protocol,
+    server_tls,
+    tcp_proxy,
+)
+from topology.graph import GATEWAY, METRICS, Graph
+from topology.model import Call, Edge, Instance, Port, Protocol, Service
+from topology.network import EGRESS_PORT, METRICS_PORT, NodeNetworks
+
+PROBE = "probe"
+_HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+_SAFE_RETRIES = "connect-failure,refused-stream"
+"""The callee has not seen the request: any may be sent again."""
+_IDEMPOTENT_RETRIES = f"{_SAFE_RETRIES},gateway-error,reset"
+
+
+def sidecar_config(graph: Graph, networks: NodeNetworks, instance: Instance) -> Config:
+    """The proxy of one instance."""
+    service = graph.service(instance.service)
+    pod = networks.pod(service.slot)
+    listeners = [health_listener(HEALTH_PORT, PROBE)]
+    clusters = [ADMIN_CLUSTER, _probe_cluster(service, pod.app)]
+    inbound = graph.inbound(instance)
+    for port in service.ports:
+        edges = [edge for edge in inbound if edge.port == port.name]
+        listeners.append(_inbound(port, pod.mesh, edges, public=service.public_port is not None))
+        clusters.append(_app_cluster(service, port, pod.app))
+    scrapes = [edge for edge in inbound if edge.port == METRICS]
+    app_metrics = "app-metrics" if service.metrics else None
+    listeners.append(
+        {
+            "name": METRICS,
+            "address": address(pod.mesh, METRICS_PORT),
+            "filter_chains": [metrics_chain(scrapes, app_metrics)],
+        }
+    )
+    if service.metrics is not None:
+        clusters.append(cluster("app-metrics", [endpoint(pod.app, service.metrics.port)]))
+    outbound = _outbound(graph, networks, service, instance, pod.sidecar)
+    listeners += outbound[0]
+    clusters += outbound[1]
+    if service.egress:
+        listeners.append(_egress_listener(service.egress, pod.sidecar))
+        clusters += [
+            _egress_cluster(host, networks, instance.node) for host in service.egress
+        ]
+    return bootstrap(instance.node, instance.service, listeners, clusters)
+
+
+def callee_names(graph: Graph, instance: Instance) -> tuple[str, ...]:
+    """Names that the app may call; each is mapped to the own sidecar in the app's hosts file."""
+    service = graph.service(instance.service)
+    names = {call.to for call in service.calls}
+    names |= {e.callee.host for e in graph.outbound(instance) if e.port == METRICS}
+    return tuple(sorted(names | set(service.egress)))
+
+
+def _probe_cluster(service: Service, app: str) -> Config:
+    check: Config = {
+        "timeout": "3s",
+        "interval": "5s",
+        # Quick while it starts, so that a deploy does not wait for the next round.
+        "no_traffic_interval": "5s",
+        "initial_jitter": "0.1s",
+        "unhealthy_interval": "1s",
+        "unhealthy_threshold": 3,
+        "healthy_threshold": 1,
+    }
+    if service.probe.path is None:
+        check["tcp_health_check"] = {}
+    else:
+        check["http_health_check"] = {"host": service.name, "path": service.probe.path}
+    return cluster(
+        PROBE,
+        [endpoint(app, service.probe.port)],
+        health_checks=[check],
+        common_lb_config={"healthy_panic_threshold": {"value": 0}},
+    )
+
+
+def _app_cluster(service: Service, port: Port, app: str) -> Config:
+    fields: Config = {}
+    if port.protocol is Protocol.GRPC:
+        fields = _http_options({"explicit_http_config": {"http2_protocol_options": H2}})
+    elif port.protocol is Protocol.TCP and service.public_port is not None:
+        fields = {"transport_socket": proxy_protocol(RAW_BUFFER)}
+    return cluster(f"app-{port.name}", [endpoint(app, port.app_port)], **fields)
+
+
+def _http_options(config: Config) -> Config:
+    typed_config = {"@type": f"type.googleapis.com/{_HTTP_OPTIONS}", **config}
+    return {"typed_extension_protocol_options": {_HTTP_OPTIONS: typed_config}}
+
+
+def _inbound(port: Port, mesh: str, edges: Iterable[Edge], *, public: bool) -> Config:
+    name = f"in-{port.name}"
+    http = port.protocol is not Protocol.TCP
+    rules = policies(edges, port, paths=http)
+    if http:
+        manager = connection_manager(
+            name,
+            [virtual_host(name, ["*"], [route(f"app-{port.name}")])],
+            mesh_health(PROBE),
+            http_rbac(rules),
+            inbound=True,
+            strict_paths=any("url_path" in p for r in rules.values() for p in r["permissions"]),
+        )
+        chain: Config = {"transport_socket": server_tls("h2", "http/1.1"), "filters": [manager]}
+    else:
+        filters = [network_rbac(rules, name), tcp_proxy(f"app-{port.name}", name)]
+        chain = {"transport_socket": server_tls(), "filters": filters}
+    listener: Config = {
+        "name": name,
+        "address": address(mesh, port.number),
+        "filter_chains": [chain],
+        "per_connection_buffer_limit_bytes": 1 << 20,
+    }
+    if public:
+        listener["listener_filters"] = [PROXY_PROTOCOL_FILTER]
+    return listener
+
+
+def metrics_chain(edges: Iterable[Edge], app_cluster: str | None) -> Config:
+    """Statistics of the proxy and metrics of its app, to Prometheus alone."""
+    routes = [route("admin", match={"path": "/stats/prometheus"})]
+    if app_cluster:
+        routes.append(route(app_cluster))
+    manager = connection_manager(
+        METRICS,
+        [virtual_host(METRICS, ["*"], routes)],
+        http_rbac(policies(edges, None, paths=True)),
+        inbound=True,
+        strict_paths=True,
+    )
+    return {"transport_socket": server_tls("h2", "http/1.1"), "filters": [manager]}
+
+
+def _outbound(
+    graph: Graph, networks: NodeNetworks, service: Service, instance: Instance, sidecar: str
+) -> tuple[list[Config], list[Config]]:
+    """Listeners on the pod's address for each port called, and the clusters behind them."""
+    by_port: dict[int, list[tuple[str, str]]] = {}
+    tcp: dict[int, str] = {}
+    clusters: list[Config] = []
+    for call in service.calls:
+        port = graph.service(call.to).port(call.port)
+        name = f"to-{call.to}-{call.port}"
+        clusters.append(_callee_cluster(graph, networks, instance, call, name))
+        if port.protocol is Protocol.TCP:
+            tcp[port.number] = name
+        else:
+            by_port.setdefault(port.number, []).append((call.to, name))
+    for edge in graph.outbound(instance):
+        if edge.port == METRICS:
+            name = f"to-{edge.callee.host}-{METRICS}"
+            clusters.append(_scrape_cluster(graph, networks, edge, name))
+            by_port.setdefault(edge.number, []).append((edge.callee.host, name))
+    listeners = [_out_http(number, callees, sidecar) for number, callees in by_port.items()]
+    listeners += [_out_tcp(number, name, sidecar) for number, name in tcp.items()]
+    return listeners, clusters
+
+
+def _out_http(number: int, callees: Iterable[tuple[str, str]], sidecar: str) -> Config:
+    name = f"out-{number}"
+    idempotent = {
+        "prefix": "/",
+        "headers": [{"name": ":method", "string_match": {"safe_regex": {"regex": "GET|HEAD"}}}],
+    }
+    hosts = [
+        virtual_host(
+            host,
+            [host, f"{host}:{number}"],
+            [
+                route(target, match=idempotent, retry_on=_IDEMPOTENT_RETRIES),
+                route(target, retry_on=_SAFE_RETRIES),
+            ],
+        )
+        for host, target in callees
+    ]
+    return {
+        "name": name,
+        "address": address(sidecar, number),
+        "filter_chains": [{"filters": [connection_manager(name, hosts, inbound=False)]}],
+    }
+
+
+def _out_tcp(number: int, target: str, sidecar: str) -> Config:
+    name = f"out-{number}"
+    return {
+        "name": name,
+        "address": address(sidecar, number),
+        "filter_chains": [{"filters": [tcp_proxy(target, name)]}],
+    }
+
+
+def _place(graph: Graph, networks: NodeNetworks, caller: Instance, callee: Instance) -> str:
+    """Where the caller finds the callee: its sidecar on the same node, else the own gateway, which knows the way."""
+    if callee.node != caller.node:
+        return networks.gateway_mesh
+    if callee.service == GATEWAY:
+        return networks.gateway_mesh
+    return networks.pod(graph.service(callee.service).slot).mesh
+
+
+def _callee_cluster(
+    graph: Graph, networks: NodeNetworks, caller: Instance, call: Call, name: str
+) -> Config:
+    """The instances of a callee, and at a lower priority those of its fallback."""
+    port = graph.service(call.to).port(call.port)
+    http = port.protocol is not Protocol.TCP
+    alpn = ("h2",) if http else ()
+    endpoints: list[Config] = []
+    matches: list[Config] = []
+    callees = (call.to, call.fallback) if call.fallback else (call.to,)
+    for priority, service in enumerate(callees):
+        number = graph.service(service).port(call.port).number
+        for callee in graph.instances(service):
+            if call.local and callee.node != caller.node:
+                continue
+            place = _place(graph, networks, caller, callee)
+            endpoints.append(endpoint(place, number, priority, callee))
+            matches.append(
+                {
+                    "name": callee.host,
+                    "match": {"instance": callee.host},
+                    "transport_socket": client_tls(callee.identity, callee.sni, *alpn),
+                }
+            )
+    fields: Config = {
+        "transport_socket_matches": matches,
+        "health_checks": [_mesh_check(http=http)],
+        # Never to a callee that is known to be down: the caller gets its 503 at once.
+        "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
+        "ignore_health_on_host_removal": True,
+    }
+    if len(endpoints) > 1:
+        fields["outlier_detection"] = {
+            "consecutive_gateway_failure": 5,
+            "enforcing_consecutive_gateway_failure": 100,
+            "enforcing_consecutive_5xx": 0,
+            "base_ejection_time": "10s",
+            "max_ejection_percent": 50,
+        }
+    if http:
+        fields |= _http_options({"explicit_http_config": {"http2_protocol_options": H2}})
+    return cluster(name, endpoints, **fields)
+
+
+def _mesh_check(*, http: bool) -> Config:
+    check: Config = {
+        "timeout": "1s",
+        "interval": "2s",
+        "no_traffic_interval": "2s",
+        "initial_jitter": "0.5s",
+        "unhealthy_threshold": 2,
+        "healthy_threshold": 1,
+    }
+    if http:
+        codec = {"codec_client_type": "HTTP2"}
+        return {**check, "http_health_check": {"path": MESH_HEALTH_PATH, "host": "mesh", **codec}}
+    return {**check, "tcp_health_check": {}}
+
+
+def _scrape_cluster(
+    graph: Graph, networks: NodeNetworks, edge: Edge, name: str
+) -> Config:
+    callee = edge.callee
+    place = _place(graph, networks, edge.caller, callee)
+    return cluster(
+        name,
+        [endpoint(place, edge.number)],
+        transport_socket=client_tls(callee.identity, callee.sni, "h2"),
+        **_http_options({"explicit_http_config": {"http2_protocol_options": H2}}),
+    )
+
+
+def _egress_listener(hosts: Iterable[str], sidecar: str) -> Config:
+    """Takes the app's own TLS for the listed names, by its SNI; anything else is closed and logged."""
+    chains = [
+        {
+            "filter_chain_match": {"server_names": [host]},
+            "filters": [tcp_proxy(f"egress-{host}", f"egress-{host}")],
+        }
+        for host in hosts
+    ]
+    return {
+        "name": "egress",
+        "address": address(sidecar, 443),
+        "listener_filters": [TLS_INSPECTOR],
+        "filter_chains": chains,
+    }
+
+
+def _egress_cluster(host: str, networks: NodeNetworks, node: str) -> Config:
+    gateway = Instance(GATEWAY, node)
+    return cluster(
+        f"egress-{host}",
+        [endpoint(networks.gateway_mesh, EGRESS_PORT)],
+        transport_socket=client_tls(gateway.identity, host),
+    )

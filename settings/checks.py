@@ -1,0 +1,244 @@
+"""One check for each kind of value: takes what the configuration holds, returns the typed value or says what is allowed."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Network, ip_address, ip_network
+from typing import Any, Final, Generic, TypeVar
+
+T = TypeVar("T", covariant=True)
+
+TAILNET: Final = IPv4Network("100.64.0.0/10")
+_HOST: Final = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,}")
+
+
+class Bad(Exception):
+    """The value is not allowed; `allowed` overrides the check's own words."""
+
+    def __init__(self, allowed: str = "") -> None:
+        """Say what is allowed, where the check's words are not enough."""
+        super().__init__(allowed)
+        self.allowed = allowed
+
+
+@dataclass(frozen=True)
+class Check(Generic[T]):
+    """What is allowed, an example, and the function that reads it (raises `Bad`)."""
+
+    allowed: str
+    example: str
+    parse: Callable[[object], T]
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise Bad
+    return value
+
+
+def _matching(pattern: str) -> Callable[[object], str]:
+    compiled = re.compile(pattern)
+
+    def parse(value: object) -> str:
+        if not compiled.fullmatch(_text(value)):
+            raise Bad
+        return str(value)
+
+    return parse
+
+
+def choice(*values: str) -> Check[str]:
+    """One of `values`."""
+
+    def parse(value: object) -> str:
+        if value not in values:
+            raise Bad
+        return str(value)
+
+    return Check(f"one of {', '.join(values)}", values[0] if values else "", parse)
+
+
+def number(least: float, most: float, unit: str, example: str) -> Check[float]:
+    """A number between `least` and `most`."""
+
+    def parse(value: object) -> float:
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise Bad
+        try:
+            read = float(value)
+        except ValueError:
+            raise Bad from None
+        if not least <= read <= most:
+            raise Bad
+        return read
+
+    return Check(f"a number of {unit} from {least:g} to {most:g}", example, parse)
+
+
+def whole(least: int, most: int, unit: str, example: str) -> Check[int]:
+    """A whole number between `least` and `most`."""
+    inner = number(least, most, unit, example)
+
+    def parse(value: object) -> int:
+        read = inner.parse(value)
+        if read != int(read):
+            raise Bad
+        return int(read)
+
+    return Check(f"a whole number of {unit} from {least} to {most}", example, parse)
+
+
+def _boolean(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise Bad
+    return value
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise Bad
+    return value
+
+
+def _tailnet_address(value: object) -> str:
+    try:
+        address = ip_address(_text(value))
+    except ValueError:
+        raise Bad from None
+    if address not in TAILNET:
+        raise Bad
+    return str(address)
+
+
+def _address(value: object) -> str:
+    try:
+        return str(ip_address(_text(value)))
+    except ValueError:
+        raise Bad from None
+
+
+def _private_range(value: object) -> IPv4Network:
+    try:
+        network = ip_network(_text(value))
+    except ValueError:
+        raise Bad from None
+    if not isinstance(network, IPv4Network) or network.prefixlen != 16 or not network.is_private:
+        raise Bad
+    return network
+
+
+def _hosts(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise Bad
+    for host in value:
+        if not isinstance(host, str) or not _HOST.fullmatch(host):
+            raise Bad(f"exact host names, without scheme, port or wildcard; {host!r} is none")
+    return tuple(dict.fromkeys(value))
+
+
+def _devices(value: object) -> tuple[str, ...]:
+    parts = tuple(str(value).split(","))
+    if not all(re.fullmatch(r"\d{1,2}|GPU-[0-9a-f-]{36}", part) for part in parts):
+        raise Bad
+    return parts
+
+
+def _operators(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not value:
+        raise Bad
+    for who in value:
+        if not re.fullmatch(r"(autogroup|group):[a-z0-9-]+|[^\s@*]+@[^\s@*]+", str(who)):
+            raise Bad
+    return tuple(str(who) for who in value)
+
+
+def _url(value: object) -> str:
+    match = re.fullmatch(r"https://([^/:\s]+)(:\d+)?(/\S*)?", _text(value))
+    if not match or not _HOST.fullmatch(match[1]):
+        raise Bad
+    return str(value).rstrip("/")
+
+
+MAPPING: Final = Check[Mapping[str, Any]]("an object of keys and values", "{}", _mapping)
+BOOLEAN: Final = Check[bool]("true or false", "true", _boolean)
+PATH: Final = Check(
+    "an absolute path without '..' or blanks", "/srv/agentic-mesh",
+    _matching(r"(?!.*/\.\.?(/|$))(/[A-Za-z0-9._-]+)+"),
+)  # fmt: skip
+NODE_NAME: Final = Check(
+    "a node name of small letters, digits and dashes, 2 to 32 long", "thanos",
+    _matching(r"[a-z][a-z0-9-]{0,30}[a-z0-9]"),
+)  # fmt: skip
+HOST: Final = Check(
+    "a full host name", "oracle1.example.com",
+    _matching(_HOST.pattern),
+)  # fmt: skip
+DOCKER_HOST: Final = Check(
+    "unix:///PATH or ssh://USER@HOST[:PORT]", "ssh://deploy@thanos",
+    _matching(r"unix:///\S+|ssh://[A-Za-z0-9._-]+@[A-Za-z0-9.:-]+"),
+)  # fmt: skip
+TAILNET_ADDRESS: Final = Check[str](
+    "an IPv4 address of the tailnet, in 100.64.0.0/10", "100.64.1.1", _tailnet_address
+)
+ADDRESS: Final = Check[str]("an IP address of the host", "203.0.113.7", _address)
+PRIVATE_RANGE: Final = Check[IPv4Network](
+    "a private IPv4 network of /16 that nothing else on the host uses",
+    "10.231.0.0/16",
+    _private_range,
+)
+HOSTS: Final = Check[tuple[str, ...]](
+    "a list of exact host names", '["api.example.com"]', _hosts
+)
+DEVICES: Final = Check[tuple[str, ...]](
+    "GPU numbers or UUIDs, separated by commas", "0", _devices
+)
+OPERATORS: Final = Check[tuple[str, ...]](
+    "a list of tailnet logins or groups, without wildcards", '["you@example.com"]', _operators
+)
+URL: Final = Check[str]("an https URL", "https://oracle1.example.com", _url)
+WINDOW: Final = Check(
+    "a window HH:MM-HH:MM", "22:00-06:00",
+    _matching(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d"),
+)  # fmt: skip
+EPOCH: Final = whole(1, 1_000_000, "the secrets epoch", "2")
+MODEL: Final = Check(
+    "a model name such as owner/name", "owner/name",
+    _matching(r"[A-Za-z0-9][A-Za-z0-9._:/-]{2,127}"),
+)  # fmt: skip
+EMAIL: Final = Check("an e-mail address", "you@example.com", _matching(r"[^\s@]+@[^\s@]+\.[a-z]+"))
+PEM: Final = Check("a certificate in PEM", "PEM", _matching(r"(?s)-----BEGIN CERTIFICATE-----.*"))
+
+MODELS: Final[Mapping[str, Check[Any]]] = {
+    "chat": MODEL,
+    "chatContext": whole(1024, 1_048_576, "tokens", "16384"),
+    "embedding": MODEL,
+    "embeddingSize": whole(64, 8192, "dimensions", "1024"),
+    "speechToText": MODEL,
+    "textToSpeech": MODEL,
+    "claudeSonnet": MODEL,
+    "claudeOpus": MODEL,
+    "claudeSmall": MODEL,
+    "openrouterMixtral": MODEL,
+}
+ALERTS: Final[Mapping[str, Check[Any]]] = {
+    "email": EMAIL,
+    "smtpHost": HOST,
+    "smtpPort": whole(1, 65535, "the SMTP port", "587"),
+    "smtpUser": EMAIL,
+    "sender": EMAIL,
+    "webhook": URL,
+}
+BUDGET: Final[Mapping[str, Check[Any]]] = {
+    "monthlyUsd": number(0, 1_000_000, "US dollars", "100"),
+    "perKeyUsd": number(0, 1_000_000, "US dollars", "25"),
+}
+BACKUP: Final[Mapping[str, Check[Any]]] = {
+    "provider": choice("aws", "s3"),
+    "region": Check("a region", "eu-central-1", _matching(r"[a-z0-9-]{2,32}")),
+    "bucketPrefix": Check(
+        "a bucket name prefix of small letters, digits and dashes", "agentic-mesh-backup",
+        _matching(r"[a-z0-9][a-z0-9-]{2,40}"),
+    ),
+    "endpoint": HOST,
+    "retentionDays": whole(1, 3650, "days", "35"),
+}  # fmt: skip

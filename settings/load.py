@@ -1,0 +1,268 @@
+"""Reads the stack's configuration and the environment into `Settings`; the only door."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any, Final
+
+from settings import checks
+from settings.checks import Bad
+from settings.errors import PROJECT, SettingsError, UnknownKeyError
+from settings.gpu import gpu_shares
+from settings.model import AlertTargets, BackupStore, Budget, Models, Secret, Settings
+from topology.catalog import SERVICES
+from topology.model import Node
+
+ENVIRONMENT: Final[Mapping[str, str]] = {
+    "CLAUDE_API_KEY": "claudeApiKey",
+    "OPENROUTER_API_KEY": "openrouterApiKey",
+    "TAILSCALE_AUTHKEY": "tailscaleAuthKey",
+    "CUDA_VISIBLE_DEVICES": "gpuDevices",
+    "VLLM_MODEL_PATH": "modelPath",
+    "QDRANT_STORAGE": "qdrantStorage",
+    "N8N_WEBHOOK_URL": "n8nWebhookUrl",
+    "LANGGRAPH_API_KEY": "langgraphApiKey",
+    "REDIS_PASSWORD": "redisPassword",
+}
+"""The architecture's environment variables and the keys they stand for; configuration wins."""
+
+SECRETS: Final = frozenset(
+    {
+        "claudeApiKey",
+        "openrouterApiKey",
+        "tailscaleAuthKey",
+        "langgraphApiKey",
+        "redisPassword",
+        "smtpPassword",
+        "backupAccessKey",
+        "backupSecretKey",
+        "edgeCertificateKey",
+    }
+)
+
+DEFAULT_NODES: Final = {
+    "thanos": {"role": "gpu", "address": "100.64.1.1"},
+    "oracle1": {"role": "control", "address": "100.64.1.2"},
+}
+
+_HUB: Final = [
+    "huggingface.co",
+    "cdn-lfs.huggingface.co",
+    "cas-bridge.xethub.hf.co",
+    "cas-server.xethub.hf.co",
+    "transfer.xethub.hf.co",
+]
+
+KEYS: Final = frozenset(
+    {
+        "node", "nodes", "foundation", "dockerHost", "containerRange", "dataRoot", "modelPath",
+        "qdrantStorage", "gpuMemoryGib", "gpuDevices", "gpuShares", "models", "modelHub", "domain",
+        "publicAddress", "alerts", "backup", "budget", "secretsEpoch", "manageTailnet",
+        "tailnetOperators", "n8nWebhookUrl", "n8nHosts", "allowOldDocker", "cacheShared", "offPeak",
+        "edgeCertificate", *SECRETS,
+    }
+)  # fmt: skip
+
+
+def load(
+    stack: str,
+    config: Mapping[str, str],
+    environment: Mapping[str, str],
+    secret_keys: frozenset[str] | None = None,
+) -> Settings:
+    """Check everything and return the settings, or raise one `SettingsError`.
+
+    `config` maps `agentic-mesh:key` to its text, objects as JSON, the way Pulumi hands it over; keys of other
+    namespaces are left alone. `secret_keys` are the keys stored encrypted; None skips that check.
+    """
+    return _Reader(stack, config, environment, secret_keys).settings()
+
+
+class _Reader:
+    def __init__(
+        self,
+        stack: str,
+        config: Mapping[str, str],
+        environment: Mapping[str, str],
+        secret_keys: frozenset[str] | None,
+    ) -> None:
+        self.stack = stack
+        self.values: dict[str, str] = {
+            key: environment[name] for name, key in ENVIRONMENT.items() if environment.get(name)
+        }
+        for name, value in config.items():
+            namespace, _, key = name.partition(":")
+            if namespace != PROJECT:
+                continue
+            if key not in KEYS:
+                raise self.unknown(key, KEYS)
+            if key in SECRETS and secret_keys is not None and name not in secret_keys:
+                raise self.wrong(key, None, "a secret, stored encrypted with --secret")
+            self.values[key] = value
+
+    def unknown(self, key: str, known: frozenset[str]) -> UnknownKeyError:
+        near = get_close_matches(key.rpartition(".")[2], known, 1)
+        return UnknownKeyError(
+            key, near[0] if near else None, ", ".join(sorted(known)), stack=self.stack
+        )
+
+    def wrong(self, key: str, found: object, allowed: str, example: str = "VALUE") -> SettingsError:
+        secret = key in SECRETS
+        return SettingsError(
+            key, found, allowed, stack=self.stack, example=example, secret=secret
+        )
+
+    def get(self, key: str, check: checks.Check[Any], default: Any = None) -> Any:
+        """The checked value; a default is checked too, since it may be derived from another value."""
+        raw = self.values.get(key)
+        if raw is None and default is None:
+            return None
+        value = _decoded(raw) if raw is not None else default
+        return self.checked(key, check, value)
+
+    def checked(self, key: str, check: checks.Check[Any], value: object) -> Any:
+        try:
+            return check.parse(value)
+        except Bad as bad:
+            raise self.wrong(key, value, bad.allowed or check.allowed, check.example) from None
+
+    def secret(self, key: str, *, required: bool = False) -> Secret | None:
+        value = self.values.get(key)
+        if value is None or not value.strip():
+            if required:
+                raise self.wrong(key, None, "your key with the provider, stored encrypted", "KEY")
+            return None
+        if value != value.strip() or any(c.isspace() for c in value) and not value.startswith("-----"):
+            raise self.wrong(key, value, "a key without blanks or line ends", "KEY")
+        return Secret(value)
+
+    def section(self, key: str, fields: Mapping[str, checks.Check[Any]]) -> dict[str, Any]:
+        """An object of the configuration, key by key; unknown keys are refused."""
+        value = self.get(key, checks.MAPPING, {})
+        for name in value:
+            if name not in fields:
+                raise self.unknown(f"{key}.{name}", frozenset(fields))
+        return {
+            _snake(name): self.checked(f"{key}.{name}", check, value[name])
+            for name, check in fields.items()
+            if name in value
+        }
+
+    def nodes(self) -> tuple[Node, ...]:
+        found = self.get("nodes", checks.MAPPING, DEFAULT_NODES)
+        fields = {
+            "role": checks.choice("gpu", "control"),
+            "address": checks.TAILNET_ADDRESS,
+            "architecture": checks.choice("amd64", "arm64"),
+        }
+        nodes = []
+        for name, value in found.items():
+            self.checked(f"nodes.{name}", checks.MAPPING, value)
+            self.checked(f"nodes.{name}", checks.NODE_NAME, name)
+            for key in value:
+                if key not in fields:
+                    raise self.unknown(f"nodes.{name}.{key}", frozenset(fields))
+            for key in ("role", "address"):
+                if key not in value:
+                    check = fields[key]
+                    raise self.wrong(f"nodes.{name}.{key}", None, check.allowed, check.example)
+            read = {k: self.checked(f"nodes.{name}.{k}", fields[k], v) for k, v in value.items()}
+            nodes.append(Node(name=name, **read))
+        addresses = [node.address for node in nodes]
+        for node in nodes:
+            if addresses.count(node.address) > 1:
+                raise self.wrong(
+                    f"nodes.{node.name}.address", node.address, "an address of its own for each node"
+                )
+        return tuple(nodes)
+
+    def settings(self) -> Settings:
+        nodes = self.nodes()
+        names = tuple(node.name for node in nodes)
+        known = checks.choice(*names)
+        name = self.get("node", known, self.stack)
+        node = next(n for n in nodes if n.name == name)
+        gpu_nodes = [n.name for n in nodes if n.role == "gpu"]
+        data_root = self.get("dataRoot", checks.PATH, "/srv/agentic-mesh")
+        memory = self.get("gpuMemoryGib", checks.number(4, 1024, "GiB of the card", "24"), 24)
+        shares = self.section(
+            "gpuShares",
+            {s.name: checks.number(0, 1024, "GiB of the card", "4") for s in SERVICES if s.gpu},
+        )
+        domain = self.get("domain", checks.HOST, "oracle1.example.com")
+        control = node.role == "control"
+        backup = self.backup()
+        settings = Settings(
+            stack=self.stack,
+            node=node,
+            nodes=nodes,
+            foundation=self.get("foundation", known, gpu_nodes[0] if gpu_nodes else name),
+            docker_host=self.get("dockerHost", checks.DOCKER_HOST, "unix:///var/run/docker.sock"),
+            container_range=self.get("containerRange", checks.PRIVATE_RANGE, "10.231.0.0/16"),
+            data_root=data_root,
+            model_path=self.get("modelPath", checks.PATH, f"{data_root}/models"),
+            qdrant_storage=self.get("qdrantStorage", checks.PATH, f"{data_root}/qdrant"),
+            gpu_memory_gib=memory,
+            gpu_devices=self.get("gpuDevices", checks.DEVICES, "0"),
+            gpu_shares=self.shares(memory, {k.replace("_", "-"): v for k, v in shares.items()}),
+            models=Models(**self.section("models", checks.MODELS)),
+            model_hub=self.get("modelHub", checks.HOSTS, _HUB),
+            domain=domain,
+            public_address=self.get("publicAddress", checks.ADDRESS, "0.0.0.0"),
+            alerts=AlertTargets(**self.section("alerts", checks.ALERTS)),
+            backup=backup,
+            budget=Budget(**self.section("budget", checks.BUDGET)),
+            secrets_epoch=self.get("secretsEpoch", checks.EPOCH, 1),
+            manage_tailnet=self.get("manageTailnet", checks.BOOLEAN, True),
+            tailnet_operators=self.get("tailnetOperators", checks.OPERATORS, ["autogroup:admin"]),
+            n8n_webhook_url=self.get("n8nWebhookUrl", checks.URL, f"https://{domain}"),
+            n8n_hosts=self.get("n8nHosts", checks.HOSTS, []),
+            allow_old_docker=self.get("allowOldDocker", checks.BOOLEAN, False),
+            cache_shared=self.get("cacheShared", checks.BOOLEAN, False),
+            off_peak=self.get("offPeak", checks.WINDOW, "22:00-06:00"),
+            claude_api_key=self.secret("claudeApiKey", required=control),
+            openrouter_api_key=self.secret("openrouterApiKey", required=control),
+            langgraph_api_key=self.secret("langgraphApiKey"),
+            redis_password=self.secret("redisPassword"),
+            tailscale_auth_key=self.secret("tailscaleAuthKey"),
+            smtp_password=self.secret("smtpPassword"),
+            backup_access_key=self.secret("backupAccessKey", required=backup.provider == "s3"),
+            backup_secret_key=self.secret("backupSecretKey", required=backup.provider == "s3"),
+            edge_certificate=self.get("edgeCertificate", checks.PEM),
+            edge_certificate_key=self.secret("edgeCertificateKey"),
+        )
+        if (settings.edge_certificate is None) != (settings.edge_certificate_key is None):
+            missing = "edgeCertificate" if settings.edge_certificate is None else "edgeCertificateKey"
+            raise self.wrong(missing, None, "certificate and key, both or neither", "PEM")
+        return settings
+
+    def backup(self) -> BackupStore:
+        store = BackupStore(**self.section("backup", checks.BACKUP))
+        if store.provider == "s3" and store.endpoint is None:
+            raise self.wrong(
+                "backup.endpoint", None, "the host name of your S3 store", "s3.example.com"
+            )
+        return store
+
+    def shares(self, memory: float, given: Mapping[str, float]) -> Mapping[str, float]:
+        try:
+            return gpu_shares(SERVICES, memory, given)
+        except Bad as bad:
+            raise self.wrong("gpuShares", dict(given), bad.allowed, '{"comfyui": 4}') from None
+
+
+def _decoded(raw: str) -> object:
+    """Pulumi hands numbers, booleans and objects over as JSON text; anything else is itself."""
+    if raw[:1] in "[{" or raw in ("true", "false"):
+        try:
+            return json.loads(raw)
+        except json.JSONDecodeError:
+            return raw
+    return raw
+
+
+def _snake(name: str) -> str:
+    out = "".join(f"_{c.lower()}" if c.isupper() else c for c in name)
+    return out.replace("-", "_")

@@ -1,0 +1,167 @@
+"""What a stack may be told, with its defaults."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+
+from topology.model import Node
+
+
+class Secret:
+    """A secret from the configuration; it shows itself only to `reveal`."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        """Keep `value` out of sight."""
+        self._value = value
+
+    def reveal(self) -> str:
+        """The value; wrap it in `pulumi.Output.secret` at once."""
+        return self._value
+
+    def __repr__(self) -> str:
+        """Never the value."""
+        return "Secret(hidden)"
+
+    def __eq__(self, other: object) -> bool:
+        """By value, for tests and for frozen settings."""
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        """By value."""
+        return hash(self._value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Models:
+    """Names of the models, local and in the cloud."""
+
+    chat: str = "Qwen/Qwen2.5-7B-Instruct-AWQ"
+    """vLLM: a hub name, or a path below the model path."""
+    chat_context: int = 16384
+    """vLLM's context window in tokens."""
+    embedding: str = "BAAI/bge-m3"
+    """One model on GPU and CPU, so that vectors stay comparable."""
+    embedding_size: int = 1024
+    """Dimensions of its vectors."""
+    speech_to_text: str = "Systran/faster-whisper-small"
+    text_to_speech: str = "speaches-ai/Kokoro-82M-v1.0-ONNX"
+    claude_sonnet: str = "claude-sonnet-4-5"
+    claude_opus: str = "claude-opus-4-5"
+    claude_small: str = "claude-haiku-4-5"
+    """The smaller cloud model at the end of the fallback chain."""
+    openrouter_mixtral: str = "mistralai/mixtral-8x22b-instruct"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """Money that the model proxy may spend, in US dollars."""
+
+    monthly_usd: float = 100.0
+    per_key_usd: float = 25.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlertTargets:
+    """Where alerts go; none: they stay in Alertmanager."""
+
+    email: str | None = None
+    smtp_host: str | None = None
+    smtp_port: int = 587
+    smtp_user: str | None = None
+    sender: str | None = None
+    webhook: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackupStore:
+    """Where backups go: buckets on AWS that we make, or any S3-compatible endpoint."""
+
+    provider: str = "aws"
+    """`aws` or `s3`."""
+    region: str = "eu-central-1"
+    bucket_prefix: str = "agentic-mesh-backup"
+    """Each node's bucket is `<prefix>-<node>`."""
+    endpoint: str | None = None
+    """Host name of the S3 endpoint; None: AWS' own for the region."""
+    retention_days: int = 35
+    """How long a backup can be neither deleted nor overwritten."""
+
+    def bucket(self, node: str) -> str:
+        """The bucket of a node."""
+        return f"{self.bucket_prefix}-{node}"
+
+    def host(self, node: str) -> str:
+        """The one host name through which the node's bucket is reached."""
+        if self.endpoint is not None:
+            return self.endpoint
+        return f"{self.bucket(node)}.s3.{self.region}.amazonaws.com"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything that one stack is told."""
+
+    stack: str
+    node: Node
+    nodes: tuple[Node, ...]
+    foundation: str
+    """The stack that owns what the nodes share."""
+    docker_host: str
+    container_range: IPv4Network
+    data_root: str
+    model_path: str
+    qdrant_storage: str
+    gpu_memory_gib: float
+    gpu_devices: tuple[str, ...]
+    gpu_shares: Mapping[str, float]
+    """GiB of the card for each GPU service; vLLM's is what the others leave."""
+    models: Models
+    model_hub: tuple[str, ...]
+    """Outside hosts that models are downloaded from; empty: never download."""
+    domain: str
+    public_address: str
+    """Where the edge listens on a control node."""
+    alerts: AlertTargets
+    backup: BackupStore
+    budget: Budget
+    secrets_epoch: int
+    manage_tailnet: bool
+    tailnet_operators: tuple[str, ...]
+    """Logins or groups of the tailnet whose people may operate the nodes."""
+    n8n_webhook_url: str
+    n8n_hosts: tuple[str, ...]
+    """Outside hosts that workflows may call."""
+    allow_old_docker: bool
+    """Skips the preflight's Docker version probe; the lab's own exception."""
+    cache_shared: bool
+    """Whether users share cached model answers."""
+    off_peak: str
+    """Window for heavy jobs, local time, `HH:MM-HH:MM`."""
+    claude_api_key: Secret | None
+    openrouter_api_key: Secret | None
+    langgraph_api_key: Secret | None
+    redis_password: Secret | None
+    tailscale_auth_key: Secret | None
+    smtp_password: Secret | None
+    backup_access_key: Secret | None
+    backup_secret_key: Secret | None
+    edge_certificate: str | None
+    edge_certificate_key: Secret | None
+
+    def egress(self) -> Mapping[str, tuple[str, ...]]:
+        """The lists behind the `@group` names of the service table."""
+        alerts = (self.alerts.smtp_host, _host_of(self.alerts.webhook))
+        return {
+            "backup-store": (self.backup.host(self.node.name),),
+            "model-hub": self.model_hub,
+            "n8n": self.n8n_hosts,
+            "alerts": tuple(host for host in alerts if host),
+            "public-edge": (self.domain,),
+        }
+
+
+def _host_of(url: str | None) -> str | None:
+    """Host name of an https URL."""
+    return None if url is None else url.split("/")[2].split(":")[0]
