@@ -1,4 +1,4 @@
-"""One check for each kind of value: takes what the configuration holds, returns the typed value or says what is allowed."""
+"""One check for each kind of value: reads what the configuration holds, or says what is allowed."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -12,8 +12,14 @@ TAILNET: Final = IPv4Network("100.64.0.0/10")
 _HOST: Final = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,}")
 
 
-class Bad(Exception):
-    """The value is not allowed; `allowed` overrides the check's own words."""
+_OPERATOR: Final = re.compile(
+    # People with a role, a synced group, a login; never everybody, never machines.
+    r"autogroup:(admin|owner|it-admin|network-admin|billing-admin|auditor|member)|(group:)?[^\s@*:]+@[^\s@*:]+"
+)
+
+
+class NotAllowedError(Exception):
+    """A value is not allowed; `allowed` overrides the check's own words."""
 
     def __init__(self, allowed: str = "") -> None:
         """Say what is allowed, where the check's words are not enough."""
@@ -23,7 +29,7 @@ class Bad(Exception):
 
 @dataclass(frozen=True)
 class Check(Generic[T]):
-    """What is allowed, an example, and the function that reads it (raises `Bad`)."""
+    """What is allowed, an example, and the function that reads it (raises `NotAllowedError`)."""
 
     allowed: str
     example: str
@@ -32,7 +38,7 @@ class Check(Generic[T]):
 
 def _text(value: object) -> str:
     if not isinstance(value, str) or not value:
-        raise Bad
+        raise NotAllowedError
     return value
 
 
@@ -41,7 +47,7 @@ def _matching(pattern: str) -> Callable[[object], str]:
 
     def parse(value: object) -> str:
         if not compiled.fullmatch(_text(value)):
-            raise Bad
+            raise NotAllowedError
         return str(value)
 
     return parse
@@ -52,7 +58,7 @@ def choice(*values: str) -> Check[str]:
 
     def parse(value: object) -> str:
         if value not in values:
-            raise Bad
+            raise NotAllowedError
         return str(value)
 
     return Check(f"one of {', '.join(values)}", values[0] if values else "", parse)
@@ -63,13 +69,13 @@ def number(least: float, most: float, unit: str, example: str) -> Check[float]:
 
     def parse(value: object) -> float:
         if isinstance(value, bool) or not isinstance(value, str | int | float):
-            raise Bad
+            raise NotAllowedError
         try:
             read = float(value)
         except ValueError:
-            raise Bad from None
+            raise NotAllowedError from None
         if not least <= read <= most:
-            raise Bad
+            raise NotAllowedError
         return read
 
     return Check(f"a number of {unit} from {least:g} to {most:g}", example, parse)
@@ -82,7 +88,7 @@ def whole(least: int, most: int, unit: str, example: str) -> Check[int]:
     def parse(value: object) -> int:
         read = inner.parse(value)
         if read != int(read):
-            raise Bad
+            raise NotAllowedError
         return int(read)
 
     return Check(f"a whole number of {unit} from {least} to {most}", example, parse)
@@ -90,13 +96,13 @@ def whole(least: int, most: int, unit: str, example: str) -> Check[int]:
 
 def _boolean(value: object) -> bool:
     if not isinstance(value, bool):
-        raise Bad
+        raise NotAllowedError
     return value
 
 
 def _mapping(value: object) -> Mapping[str, Any]:
     if not isinstance(value, dict):
-        raise Bad
+        raise NotAllowedError
     return value
 
 
@@ -104,9 +110,9 @@ def _tailnet_address(value: object) -> str:
     try:
         address = ip_address(_text(value))
     except ValueError:
-        raise Bad from None
+        raise NotAllowedError from None
     if address not in TAILNET:
-        raise Bad
+        raise NotAllowedError
     return str(address)
 
 
@@ -114,48 +120,48 @@ def _address(value: object) -> str:
     try:
         return str(ip_address(_text(value)))
     except ValueError:
-        raise Bad from None
+        raise NotAllowedError from None
 
 
 def _private_range(value: object) -> IPv4Network:
     try:
         network = ip_network(_text(value))
     except ValueError:
-        raise Bad from None
+        raise NotAllowedError from None
     if not isinstance(network, IPv4Network) or network.prefixlen != 16 or not network.is_private:
-        raise Bad
+        raise NotAllowedError
     return network
 
 
 def _hosts(value: object) -> tuple[str, ...]:
     if not isinstance(value, list):
-        raise Bad
+        raise NotAllowedError
     for host in value:
         if not isinstance(host, str) or not _HOST.fullmatch(host):
-            raise Bad(f"exact host names, without scheme, port or wildcard; {host!r} is none")
+            raise NotAllowedError(f"exact host names, without scheme, port or wildcard; {host!r} is none")
     return tuple(dict.fromkeys(value))
 
 
 def _devices(value: object) -> tuple[str, ...]:
     parts = tuple(str(value).split(","))
     if not all(re.fullmatch(r"\d{1,2}|GPU-[0-9a-f-]{36}", part) for part in parts):
-        raise Bad
+        raise NotAllowedError
     return parts
 
 
 def _operators(value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or not value:
-        raise Bad
+        raise NotAllowedError
     for who in value:
-        if not re.fullmatch(r"(autogroup|group):[a-z0-9-]+|[^\s@*]+@[^\s@*]+", str(who)):
-            raise Bad
-    return tuple(str(who) for who in value)
+        if not isinstance(who, str) or not _OPERATOR.fullmatch(who):
+            raise NotAllowedError(f"{OPERATORS.allowed}; {who!r} is none")
+    return tuple(value)
 
 
 def _url(value: object) -> str:
     match = re.fullmatch(r"https://([^/:\s]+)(:\d+)?(/\S*)?", _text(value))
     if not match or not _HOST.fullmatch(match[1]):
-        raise Bad
+        raise NotAllowedError
     return str(value).rstrip("/")
 
 
@@ -166,8 +172,8 @@ PATH: Final = Check(
     _matching(r"(?!.*/\.\.?(/|$))(/[A-Za-z0-9._-]+)+"),
 )  # fmt: skip
 NODE_NAME: Final = Check(
-    "a node name of small letters, digits and dashes, 2 to 32 long", "thanos",
-    _matching(r"[a-z][a-z0-9-]{0,30}[a-z0-9]"),
+    "a node name of small letters, digits and dashes, 2 to 22 long, other than ci and pulumi", "thanos",
+    _matching(r"(?!(ci|pulumi)$)[a-z][a-z0-9-]{0,20}[a-z0-9]"),
 )  # fmt: skip
 HOST: Final = Check(
     "a full host name", "oracle1.example.com",
@@ -177,23 +183,19 @@ DOCKER_HOST: Final = Check(
     "unix:///PATH or ssh://USER@HOST[:PORT]", "ssh://deploy@thanos",
     _matching(r"unix:///\S+|ssh://[A-Za-z0-9._-]+@[A-Za-z0-9.:-]+"),
 )  # fmt: skip
-TAILNET_ADDRESS: Final = Check[str](
-    "an IPv4 address of the tailnet, in 100.64.0.0/10", "100.64.1.1", _tailnet_address
-)
+TAILNET_ADDRESS: Final = Check[str]("an IPv4 address of the tailnet, in 100.64.0.0/10", "100.64.1.1", _tailnet_address)
 ADDRESS: Final = Check[str]("an IP address of the host", "203.0.113.7", _address)
 PRIVATE_RANGE: Final = Check[IPv4Network](
     "a private IPv4 network of /16 that nothing else on the host uses",
     "10.231.0.0/16",
     _private_range,
 )
-HOSTS: Final = Check[tuple[str, ...]](
-    "a list of exact host names", '["api.example.com"]', _hosts
-)
-DEVICES: Final = Check[tuple[str, ...]](
-    "GPU numbers or UUIDs, separated by commas", "0", _devices
-)
+HOSTS: Final = Check[tuple[str, ...]]("a list of exact host names", '["api.example.com"]', _hosts)
+DEVICES: Final = Check[tuple[str, ...]]("GPU numbers or UUIDs, separated by commas", "0", _devices)
 OPERATORS: Final = Check[tuple[str, ...]](
-    "a list of tailnet logins or groups, without wildcards", '["you@example.com"]', _operators
+    "a list of logins (you@example.com), synced groups (group:ops@example.com) or roles (autogroup:admin)",
+    '["you@example.com"]',
+    _operators,
 )
 URL: Final = Check[str]("an https URL", "https://oracle1.example.com", _url)
 WINDOW: Final = Check(

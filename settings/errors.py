@@ -7,7 +7,13 @@ class SettingsError(ValueError):
     """A setting is wrong: says which key, what it holds, what is allowed and the command that mends it."""
 
     def __init__(
-        self, key: str, found: object, allowed: str, *, stack: str, example: str = "VALUE",
+        self,
+        key: str,
+        found: object,
+        allowed: str,
+        *,
+        stack: str,
+        example: str = "VALUE",
         secret: bool = False,
     ) -> None:
         """Compose the message; `found` is left out of it for secrets."""

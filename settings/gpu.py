@@ -2,16 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 
-from settings.checks import Bad
+from settings.checks import NotAllowedError
 from topology.model import Service
 
 
-def gpu_shares(
-    services: Iterable[Service], memory_gib: float, given: Mapping[str, float]
-) -> Mapping[str, float]:
+def gpu_shares(services: Iterable[Service], memory_gib: float, given: Mapping[str, float]) -> Mapping[str, float]:
     """GiB for each GPU service; the one that takes the rest gets what the others leave.
 
-    Raises `Bad` where the shares do not fit the card.
+    Raises `NotAllowedError` where the shares do not fit the card.
     """
     wishes = {s.name: s.gpu for s in services if s.gpu is not None}
     shares = {n: given.get(n, gpu.share_gib) for n, gpu in wishes.items() if not gpu.takes_rest}
@@ -22,7 +20,7 @@ def gpu_shares(
         rest = round(memory_gib - taken, 2)
         least = given.get(name, gpu.share_gib)
         if rest < least:
-            raise Bad(
+            raise NotAllowedError(
                 f"shares that fit the card: the others take {taken:g} of {memory_gib:g} GiB and leave "
                 f"{rest:g} GiB, while {name} needs {least:g}; lower a share (0 GiB leaves a service "
                 "on the CPU) or set gpuMemoryGib"
@@ -32,5 +30,5 @@ def gpu_shares(
 
 
 def gpu_utilization(share_gib: float, memory_gib: float) -> float:
-    """vLLM's share as the fraction of the card that `--gpu-memory-utilization` takes, rounded down."""
+    """VLLM's share as the fraction of the card that `--gpu-memory-utilization` takes, rounded down."""
     return int(share_gib / memory_gib * 100) / 100

@@ -8,11 +8,12 @@ from difflib import get_close_matches
 from typing import Any, Final
 
 from settings import checks
-from settings.checks import Bad
+from settings.checks import NotAllowedError
 from settings.errors import PROJECT, SettingsError, UnknownKeyError
 from settings.gpu import gpu_shares
 from settings.model import AlertTargets, BackupStore, Budget, Models, Secret, Settings
 from topology.catalog import SERVICES
+from topology.graph import GraphError, check_ports, with_ports
 from topology.model import Node
 
 ENVIRONMENT: Final[Mapping[str, str]] = {
@@ -55,11 +56,15 @@ _HUB: Final = [
     "transfer.xethub.hf.co",
 ]
 
+_BUCKET_LENGTH: Final = 63
+"""S3's longest name."""
+
 KEYS: Final = frozenset(
     {
         "node", "nodes", "foundation", "dockerHost", "containerRange", "dataRoot", "modelPath",
         "qdrantStorage", "gpuMemoryGib", "gpuDevices", "gpuShares", "models", "modelHub", "domain",
         "publicAddress", "alerts", "backup", "budget", "secretsEpoch", "manageTailnet",
+        "ports",
         "tailnetOperators", "n8nWebhookUrl", "n8nHosts", "allowOldDocker", "cacheShared", "offPeak",
         "edgeCertificate", *SECRETS,
     }
@@ -104,15 +109,11 @@ class _Reader:
 
     def unknown(self, key: str, known: frozenset[str]) -> UnknownKeyError:
         near = get_close_matches(key.rpartition(".")[2], known, 1)
-        return UnknownKeyError(
-            key, near[0] if near else None, ", ".join(sorted(known)), stack=self.stack
-        )
+        return UnknownKeyError(key, near[0] if near else None, ", ".join(sorted(known)), stack=self.stack)
 
     def wrong(self, key: str, found: object, allowed: str, example: str = "VALUE") -> SettingsError:
         secret = key in SECRETS
-        return SettingsError(
-            key, found, allowed, stack=self.stack, example=example, secret=secret
-        )
+        return SettingsError(key, found, allowed, stack=self.stack, example=example, secret=secret)
 
     def get(self, key: str, check: checks.Check[Any], default: Any = None) -> Any:
         """The checked value; a default is checked too, since it may be derived from another value."""
@@ -125,7 +126,7 @@ class _Reader:
     def checked(self, key: str, check: checks.Check[Any], value: object) -> Any:
         try:
             return check.parse(value)
-        except Bad as bad:
+        except NotAllowedError as bad:
             raise self.wrong(key, value, bad.allowed or check.allowed, check.example) from None
 
     def secret(self, key: str, *, required: bool = False) -> Secret | None:
@@ -134,7 +135,7 @@ class _Reader:
             if required:
                 raise self.wrong(key, None, "your key with the provider, stored encrypted", "KEY")
             return None
-        if value != value.strip() or any(c.isspace() for c in value) and not value.startswith("-----"):
+        if value != value.strip() or (any(c.isspace() for c in value) and not value.startswith("-----")):
             raise self.wrong(key, value, "a key without blanks or line ends", "KEY")
         return Secret(value)
 
@@ -173,9 +174,7 @@ class _Reader:
         addresses = [node.address for node in nodes]
         for node in nodes:
             if addresses.count(node.address) > 1:
-                raise self.wrong(
-                    f"nodes.{node.name}.address", node.address, "an address of its own for each node"
-                )
+                raise self.wrong(f"nodes.{node.name}.address", node.address, "an address of its own for each node")
         return tuple(nodes)
 
     def settings(self) -> Settings:
@@ -191,9 +190,11 @@ class _Reader:
             "gpuShares",
             {s.name: checks.number(0, 1024, "GiB of the card", "4") for s in SERVICES if s.gpu},
         )
-        domain = self.get("domain", checks.HOST, "oracle1.example.com")
         control = node.role == "control"
-        backup = self.backup()
+        domain = self.get("domain", checks.HOST)
+        if domain is None and control:
+            raise self.wrong("domain", None, checks.HOST.allowed, checks.HOST.example)
+        backup = self.backup(name)
         settings = Settings(
             stack=self.stack,
             node=node,
@@ -202,22 +203,24 @@ class _Reader:
             docker_host=self.get("dockerHost", checks.DOCKER_HOST, "unix:///var/run/docker.sock"),
             container_range=self.get("containerRange", checks.PRIVATE_RANGE, "10.231.0.0/16"),
             data_root=data_root,
-            model_path=self.get("modelPath", checks.PATH, f"{data_root}/models"),
-            qdrant_storage=self.get("qdrantStorage", checks.PATH, f"{data_root}/qdrant"),
+            model_path=self.below(data_root, "modelPath", "models"),
+            qdrant_storage=self.below(data_root, "qdrantStorage", "qdrant"),
             gpu_memory_gib=memory,
             gpu_devices=self.get("gpuDevices", checks.DEVICES, "0"),
             gpu_shares=self.shares(memory, {k.replace("_", "-"): v for k, v in shares.items()}),
             models=Models(**self.section("models", checks.MODELS)),
             model_hub=self.get("modelHub", checks.HOSTS, _HUB),
-            domain=domain,
-            public_address=self.get("publicAddress", checks.ADDRESS, "0.0.0.0"),
+            domain=domain or "",
+            ports=self.ports(),
+            # All of the host's own addresses.
+            public_address=self.get("publicAddress", checks.ADDRESS, "0.0.0.0"),  # noqa: S104
             alerts=AlertTargets(**self.section("alerts", checks.ALERTS)),
             backup=backup,
             budget=Budget(**self.section("budget", checks.BUDGET)),
             secrets_epoch=self.get("secretsEpoch", checks.EPOCH, 1),
             manage_tailnet=self.get("manageTailnet", checks.BOOLEAN, True),
             tailnet_operators=self.get("tailnetOperators", checks.OPERATORS, ["autogroup:admin"]),
-            n8n_webhook_url=self.get("n8nWebhookUrl", checks.URL, f"https://{domain}"),
+            n8n_webhook_url=self.get("n8nWebhookUrl", checks.URL, f"https://{domain}" if domain else None) or "",
             n8n_hosts=self.get("n8nHosts", checks.HOSTS, []),
             allow_old_docker=self.get("allowOldDocker", checks.BOOLEAN, False),
             cache_shared=self.get("cacheShared", checks.BOOLEAN, False),
@@ -238,18 +241,49 @@ class _Reader:
             raise self.wrong(missing, None, "certificate and key, both or neither", "PEM")
         return settings
 
-    def backup(self) -> BackupStore:
+    def below(self, data_root: str, key: str, folder: str) -> str:
+        """A folder on the encrypted data root, and nowhere else."""
+        path = str(self.get(key, checks.PATH, f"{data_root}/{folder}"))
+        if not path.startswith(f"{data_root}/"):
+            allowed = f"a path below the encrypted data root {data_root} (agentic-mesh:dataRoot)"
+            raise self.wrong(key, path, allowed, f"{data_root}/{folder}")
+        return path
+
+    def backup(self, node: str) -> BackupStore:
         store = BackupStore(**self.section("backup", checks.BACKUP))
-        if store.provider == "s3" and store.endpoint is None:
+        if len(store.bucket(node)) > _BUCKET_LENGTH:
             raise self.wrong(
-                "backup.endpoint", None, "the host name of your S3 store", "s3.example.com"
+                "backup.bucketPrefix",
+                store.bucket_prefix,
+                f"a prefix that, with -{node}, makes at most {_BUCKET_LENGTH} characters",
+                "agentic-mesh-backup",
             )
+        for key in ("backupAccessKey", "backupSecretKey"):
+            if store.provider == "aws" and key in self.values:
+                raise self.wrong(
+                    key,
+                    "given",
+                    "nothing while backup.provider is aws: the credential is made by the program. "
+                    f"Remove it (pulumi config rm agentic-mesh:{key}) or set another provider",
+                )
+        if store.provider == "s3" and store.endpoint is None:
+            raise self.wrong("backup.endpoint", None, "the host name of your S3 store", "s3.example.com")
         return store
+
+    def ports(self) -> Mapping[str, int]:
+        check = checks.whole(1024, 65535, "a tailnet port", "18000")
+        given = self.section("ports", {s.name: check for s in SERVICES if s.ports})
+        ports = {name.replace("_", "-"): number for name, number in given.items()}
+        try:
+            check_ports(with_ports(SERVICES, ports))
+        except GraphError as clash:
+            raise self.wrong("ports", ports, f"ports that nothing else has: {clash}", '{"vllm": 18000}') from None
+        return ports
 
     def shares(self, memory: float, given: Mapping[str, float]) -> Mapping[str, float]:
         try:
             return gpu_shares(SERVICES, memory, given)
-        except Bad as bad:
+        except NotAllowedError as bad:
             raise self.wrong("gpuShares", dict(given), bad.allowed, '{"comfyui": 4}') from None
 
 

@@ -121,6 +121,9 @@ class Settings:
     model_hub: tuple[str, ...]
     """Outside hosts that models are downloaded from; empty: never download."""
     domain: str
+    """Public host name; empty on a GPU node that does not probe the edge from outside."""
+    ports: Mapping[str, int]
+    """Tailnet ports that services are published on instead of their own; alike on all stacks."""
     public_address: str
     """Where the edge listens on a control node."""
     alerts: AlertTargets
@@ -158,7 +161,7 @@ class Settings:
             "model-hub": self.model_hub,
             "n8n": self.n8n_hosts,
             "alerts": tuple(host for host in alerts if host),
-            "public-edge": (self.domain,),
+            "public-edge": (self.domain,) if self.domain else (),
         }
 
 

@@ -27,7 +27,6 @@ SERVICES: Final = (
         metrics=None,
         memory_mib=512,
         cpus=2,
-        processes=256,
         volumes=(Volume(name="logs", path="/var/log/nginx", owner=(101, 101), backup=False),),
         tmpfs=("/tmp", "/var/cache/nginx"),
         waivers=(
@@ -49,9 +48,9 @@ SERVICES: Final = (
         ports=(Port(number=8082, direct=True),),
         probe=Probe(port=8082, path="/health"),
         metrics=Metrics(port=6060),
+        egress=("cdn-hub.crowdsec.net", "hub-data.crowdsec.net"),
         memory_mib=512,
         cpus=1,
-        processes=256,
         volumes=(
             Volume(name="data", path="/var/lib/crowdsec/data", owner=(0, 0)),
             Volume(name="config", path="/etc/crowdsec", owner=(0, 0)),
@@ -81,7 +80,6 @@ SERVICES: Final = (
         metrics=Metrics(port=8007),
         memory_mib=1024,
         cpus=2,
-        processes=512,
         tmpfs=("/tmp", "/kong"),
     ),
     Service(
@@ -104,7 +102,6 @@ SERVICES: Final = (
         metrics=Metrics(port=8080),
         memory_mib=2048,
         cpus=2,
-        processes=512,
     ),
     Service(
         name="litellm",
@@ -113,7 +110,7 @@ SERVICES: Final = (
         purpose="Claude proxy, caching & model routing",
         resource="CPU",
         image="litellm",
-        user="1000:1000",
+        user="0:0",
         ports=(Port(number=8081, paths=("/v1/", "/health/", "/key/", "/spend/"), direct=True),),
         calls=(
             Call(to="vllm", paths=("/v1/",)),
@@ -124,9 +121,9 @@ SERVICES: Final = (
         egress=("api.anthropic.com", "openrouter.ai"),
         probe=Probe(port=8081, path="/health/liveliness"),
         metrics=Metrics(port=8081, path="/metrics/"),
+        waivers=(Waiver(rule=Rule.NON_ROOT, reason="the image keeps its database client in root's home"),),
         memory_mib=2048,
         cpus=2,
-        processes=512,
         start_seconds=300,
     ),
     Service(
@@ -137,15 +134,12 @@ SERVICES: Final = (
         resource="CPU",
         image="embeddings-cpu",
         user="1000:1000",
-        ports=(
-            Port(number=8011, paths=("/embed", "/rerank", "/v1/embeddings", "/info", "/health")),
-        ),
+        ports=(Port(number=8011, paths=("/embed", "/rerank", "/v1/embeddings", "/info", "/health")),),
         probe=Probe(port=8011, path="/health"),
         metrics=Metrics(port=8011),
         egress=("@model-hub",),
         memory_mib=3072,
         cpus=2,
-        processes=512,
         volumes=(Volume(name="models", path="/data", owner=(1000, 1000), backup=False),),
         start_seconds=900,
     ),
@@ -157,9 +151,7 @@ SERVICES: Final = (
         resource="CPU",
         image="n8n",
         user="1000:1000",
-        ports=(
-            Port(number=5678, direct=True),
-        ),
+        ports=(Port(number=5678, direct=True),),
         calls=(
             Call(to="agents", paths=("/v1/",)),
             Call(to="litellm", paths=("/v1/",)),
@@ -171,7 +163,6 @@ SERVICES: Final = (
         metrics=Metrics(port=5678),
         memory_mib=1536,
         cpus=2,
-        processes=512,
         volumes=(Volume(name="data", path="/home/node/.n8n", owner=(1000, 1000)),),
         tmpfs=("/tmp", "/home/node/.cache"),
         start_seconds=300,
@@ -196,7 +187,6 @@ SERVICES: Final = (
         metrics=Metrics(port=5678),
         memory_mib=1536,
         cpus=2,
-        processes=512,
         volumes=(Volume(name="data", path="/home/node/.n8n", owner=(1000, 1000)),),
         tmpfs=("/tmp", "/home/node/.cache"),
         start_seconds=300,
@@ -213,7 +203,6 @@ SERVICES: Final = (
         probe=Probe(port=5680, path="/healthz"),
         memory_mib=1024,
         cpus=1,
-        processes=512,
     ),
     Service(
         name="redis",
@@ -227,7 +216,6 @@ SERVICES: Final = (
         probe=Probe(port=6379),
         memory_mib=1024,
         cpus=1,
-        processes=256,
         volumes=(Volume(name="data", path="/data", owner=(999, 999)),),
     ),
     Service(
@@ -243,7 +231,6 @@ SERVICES: Final = (
         metrics=Metrics(port=9121),
         memory_mib=128,
         cpus=0.5,
-        processes=128,
     ),
     Service(
         name="postgres",
@@ -257,7 +244,6 @@ SERVICES: Final = (
         probe=Probe(port=5432),
         memory_mib=2048,
         cpus=2,
-        processes=512,
         volumes=(Volume(name="data", path="/var/lib/postgresql/data", owner=(999, 999)),),
         tmpfs=("/tmp", "/var/run/postgresql"),
     ),
@@ -274,7 +260,6 @@ SERVICES: Final = (
         metrics=Metrics(port=9187),
         memory_mib=128,
         cpus=0.5,
-        processes=128,
     ),
     Service(
         name="qdrant-replica",
@@ -296,10 +281,7 @@ SERVICES: Final = (
         metrics=Metrics(port=6340),
         memory_mib=4096,
         cpus=2,
-        processes=2048,
-        volumes=(
-            Volume(name="storage", path="/qdrant/storage", owner=(1000, 1000), backup=False),
-        ),
+        volumes=(Volume(name="storage", path="/qdrant/storage", owner=(1000, 1000), backup=False),),
         start_seconds=300,
     ),
     Service(
@@ -317,7 +299,6 @@ SERVICES: Final = (
         metrics=Metrics(port=9090),
         memory_mib=2048,
         cpus=2,
-        processes=256,
         volumes=(Volume(name="data", path="/prometheus", owner=(65534, 65534)),),
     ),
     Service(
@@ -334,7 +315,6 @@ SERVICES: Final = (
         metrics=Metrics(port=9093),
         memory_mib=256,
         cpus=0.5,
-        processes=128,
         volumes=(Volume(name="data", path="/alertmanager", owner=(65534, 65534)),),
     ),
     Service(
@@ -355,7 +335,6 @@ SERVICES: Final = (
         metrics=Metrics(port=3000),
         memory_mib=512,
         cpus=1,
-        processes=256,
         volumes=(Volume(name="data", path="/var/lib/grafana", owner=(472, 472)),),
     ),
     Service(
@@ -371,7 +350,6 @@ SERVICES: Final = (
         metrics=Metrics(port=3100),
         memory_mib=1024,
         cpus=1,
-        processes=256,
         volumes=(Volume(name="data", path="/loki", owner=(10001, 10001)),),
     ),
 )

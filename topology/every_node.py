@@ -17,7 +17,6 @@ SERVICES: Final = (
         metrics=Metrics(port=9100),
         memory_mib=128,
         cpus=0.5,
-        processes=128,
         host_mounts=(
             HostMount(source="/proc", target="/host/proc", reason="CPU, memory and load"),
             HostMount(source="/sys", target="/host/sys", reason="devices and temperatures"),
@@ -49,7 +48,6 @@ SERVICES: Final = (
         metrics=Metrics(port=9115, also=("/probe",)),
         memory_mib=128,
         cpus=0.5,
-        processes=128,
     ),
     Service(
         name="log-shipper",
@@ -64,10 +62,7 @@ SERVICES: Final = (
         metrics=Metrics(port=12345),
         memory_mib=512,
         cpus=0.5,
-        processes=256,
-        volumes=(
-            Volume(name="positions", path="/var/lib/alloy/data", owner=(0, 0), backup=False),
-        ),
+        volumes=(Volume(name="positions", path="/var/lib/alloy/data", owner=(0, 0), backup=False),),
         host_mounts=(
             HostMount(
                 source="@docker-root/containers",
@@ -102,10 +97,8 @@ SERVICES: Final = (
         metrics=Metrics(port=8060),
         memory_mib=1024,
         cpus=1,
-        processes=256,
-        volumes=(
-            Volume(name="cache", path="/var/cache/restic", owner=(0, 0), backup=False),
-        ),
+        volumes=(Volume(name="cache", path="/var/cache/restic", owner=(0, 0), backup=False),),
+        reads_backups=True,
         waivers=(
             Waiver(rule=Rule.NON_ROOT, reason="reads the volumes of services of several users"),
             Waiver(

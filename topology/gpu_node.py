@@ -27,9 +27,7 @@ SERVICES: Final = (
         image="vllm",
         user="2000:0",
         # The API key guards /v1 alone: the server also answers /pause, /update_weights and others to anyone.
-        ports=(
-            Port(number=8000, paths=("/v1/", "/health", "/metrics"), direct=True),
-        ),
+        ports=(Port(number=8000, paths=("/v1/", "/health", "/metrics"), direct=True),),
         probe=Probe(port=8000, path="/health"),
         metrics=Metrics(port=8000),
         gpu=Gpu(share_gib=8.0, takes_rest=True),
@@ -37,9 +35,7 @@ SERVICES: Final = (
         cpus=8,
         processes=4096,
         volumes=(
-            Volume(
-                name="models", path="/models", owner=(2000, 0), backup=False, setting="model_path"
-            ),
+            Volume(name="models", path="/models", owner=(2000, 0), backup=False, setting="model_path"),
             Volume(name="cache", path="/home/vllm/.cache", owner=(2000, 0), backup=False),
         ),
         egress=("@model-hub",),
@@ -68,7 +64,6 @@ SERVICES: Final = (
         gpu=Gpu(share_gib=2.0),
         memory_mib=8192,
         cpus=4,
-        processes=2048,
         volumes=(
             Volume(
                 name="storage",
@@ -98,10 +93,7 @@ SERVICES: Final = (
         metrics=Metrics(port=6340),
         memory_mib=4096,
         cpus=2,
-        processes=2048,
-        volumes=(
-            Volume(name="storage", path="/qdrant/storage", owner=(1000, 1000), backup=False),
-        ),
+        volumes=(Volume(name="storage", path="/qdrant/storage", owner=(1000, 1000), backup=False),),
         start_seconds=300,
     ),
     Service(
@@ -124,7 +116,6 @@ SERVICES: Final = (
         gpu=Gpu(share_gib=2.0),
         memory_mib=4096,
         cpus=4,
-        processes=1024,
         volumes=(Volume(name="models", path="/data", owner=(1000, 1000), backup=False),),
         egress=("@model-hub",),
         start_seconds=900,
@@ -142,7 +133,6 @@ SERVICES: Final = (
         gpu=Gpu(share_gib=3.0),
         memory_mib=6144,
         cpus=4,
-        processes=1024,
         volumes=(
             Volume(
                 name="models",
@@ -168,7 +158,6 @@ SERVICES: Final = (
         gpu=Gpu(share_gib=6.0),
         memory_mib=12288,
         cpus=4,
-        processes=2048,
         volumes=(Volume(name="root", path="/root", owner=(0, 0), backup=False),),
         egress=("@model-hub",),
         waivers=(
@@ -194,13 +183,8 @@ SERVICES: Final = (
         metrics=Metrics(port=8004),
         memory_mib=4096,
         cpus=2,
-        processes=512,
         runtime="runsc",
-        waivers=(
-            Waiver(
-                rule=Rule.WRITABLE_EXEC, reason="user code runs in its work folders", value="/tmp"
-            ),
-        ),
+        waivers=(Waiver(rule=Rule.WRITABLE_EXEC, reason="user code runs in its work folders", value="/tmp"),),
     ),
     Service(
         name="ocr",
@@ -216,7 +200,6 @@ SERVICES: Final = (
         gpu=Gpu(share_gib=3.0),
         memory_mib=8192,
         cpus=4,
-        processes=1024,
         tmpfs=("/tmp", "/scratch"),
         start_seconds=600,
     ),
@@ -233,7 +216,6 @@ SERVICES: Final = (
         gpu=Gpu(share_gib=0.0),
         memory_mib=512,
         cpus=1,
-        processes=256,
         waivers=(
             Waiver(rule=Rule.NON_ROOT, reason="DCGM profiling needs root"),
             Waiver(

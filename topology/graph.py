@@ -6,7 +6,7 @@ from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from typing import Final
 
-from topology.model import Call, Edge, Instance, Node, Port, Protocol, Service
+from topology.model import Call, Edge, Instance, Node, Port, Protocol, Service, VolumeRead
 from topology.network import EGRESS_PORT, MAX_SLOT, METRICS_PORT
 
 GATEWAY: Final = "gateway"
@@ -70,7 +70,7 @@ class Graph:
             for caller in self.instances(service.name):
                 if call.local and caller.node != target.node:
                     continue
-                yield Edge(caller, target, port.name, port.number, call.paths or port.paths)
+                yield Edge(caller, target, port.name, port.number, port.tailnet_port, call.paths or port.paths)
 
     def _scrape_edges(self) -> Iterator[Edge]:
         """Prometheus reads the metrics of every pod and gateway."""
@@ -80,7 +80,7 @@ class Graph:
         targets += [Instance(GATEWAY, n.name) for n in self.nodes]
         for caller in self.instances(PROMETHEUS):
             for target in targets:
-                yield Edge(caller, target, METRICS, METRICS_PORT, self.scrape_paths(target))
+                yield Edge(caller, target, METRICS, METRICS_PORT, METRICS_PORT, self.scrape_paths(target))
 
     def _edge_edges(self) -> Iterator[Edge]:
         """The gateway hands public connections to the service that has a public port."""
@@ -89,7 +89,7 @@ class Graph:
                 port = service.ports[0]
                 for target in self.instances(service.name):
                     gateway = Instance(GATEWAY, target.node)
-                    yield Edge(gateway, target, port.name, port.number)
+                    yield Edge(gateway, target, port.name, port.number, port.tailnet_port)
 
     def scrape_paths(self, target: Instance) -> tuple[str, ...]:
         """What Prometheus may ask a pod for."""
@@ -116,13 +116,7 @@ class Graph:
     def callers(self, service: str) -> tuple[str, ...]:
         """Names of the services that may call `service`, metrics aside."""
         return tuple(
-            sorted(
-                {
-                    e.caller.service
-                    for e in self.edges
-                    if e.callee.service == service and e.port != METRICS
-                }
-            )
+            sorted({e.caller.service for e in self.edges if e.callee.service == service and e.port != METRICS})
         )
 
     def crossing(self) -> tuple[Edge, ...]:
@@ -131,7 +125,7 @@ class Graph:
 
     def direct_ports(self, node: str) -> tuple[int, ...]:
         """The ports by which operators reach services on a node."""
-        return tuple(sorted(p.number for s in self.on(node) for p in s.ports if p.direct))
+        return tuple(sorted(p.tailnet_port for s in self.on(node) for p in s.ports if p.direct))
 
     def published(self, node: str) -> Mapping[int, tuple[tuple[Instance, Port | None], ...]]:
         """What the gateway publishes on the node's tailnet address: port -> instances behind it.
@@ -142,15 +136,25 @@ class Graph:
         for service in self.on(node):
             instance = Instance(service.name, node)
             for port in service.ports:
-                crossed = any(
-                    e.crosses and e.port == port.name for e in self.inbound(instance)
-                )
+                crossed = any(e.crosses and e.port == port.name for e in self.inbound(instance))
                 if port.direct or crossed:
-                    ports.setdefault(port.number, {})[instance] = port
+                    ports.setdefault(port.tailnet_port, {})[instance] = port
         for edge in self.crossing():
             if edge.callee.node == node and edge.port == METRICS:
-                ports.setdefault(edge.number, {})[edge.callee] = None
+                ports.setdefault(edge.tailnet, {})[edge.callee] = None
         return {n: tuple(sorted(i.items(), key=lambda kv: kv[0])) for n, i in sorted(ports.items())}
+
+    def reads(self, service: Service, node: str) -> tuple[VolumeRead, ...]:
+        """Other services' volumes that `service` sees on a node."""
+        if not service.reads_backups:
+            return service.reads
+        backups = (
+            VolumeRead(service=s.name, volume=v.name, path=f"/backup/{s.name}-{v.name}")
+            for s in self.on(node)
+            for v in s.volumes
+            if v.backup
+        )
+        return (*service.reads, *backups)
 
     def egress(self, node: str) -> Mapping[str, tuple[str, ...]]:
         """Outside host -> services of the node that may reach it."""
@@ -163,6 +167,7 @@ class Graph:
 
 def with_egress(services: Iterable[Service], groups: Mapping[str, tuple[str, ...]]) -> tuple[Service, ...]:
     """The table with each `@group` of outside hosts replaced by the settings' names."""
+
     def hosts(service: Service) -> Iterator[str]:
         for host in service.egress:
             if not host.startswith("@"):
@@ -171,11 +176,18 @@ def with_egress(services: Iterable[Service], groups: Mapping[str, tuple[str, ...
                 yield from groups[host[1:]]
             else:
                 raise GraphError(
-                    f"service {service.name!r}: unknown egress group {host!r}; "
-                    f"known: {', '.join(sorted(groups))}"
+                    f"service {service.name!r}: unknown egress group {host!r}; known: {', '.join(sorted(groups))}"
                 )
 
     return tuple(replace(s, egress=tuple(dict.fromkeys(hosts(s)))) for s in services)
+
+
+def with_ports(services: Iterable[Service], ports: Mapping[str, int]) -> tuple[Service, ...]:
+    """The table with the first port of the named services published on another tailnet port."""
+    return tuple(
+        replace(s, ports=(replace(s.ports[0], published=ports[s.name]), *s.ports[1:])) if s.name in ports else s
+        for s in services
+    )
 
 
 def start_order(services: Iterable[Service]) -> tuple[str, ...]:
@@ -213,7 +225,7 @@ def _check(services: tuple[Service, ...]) -> None:
         for call in service.calls:
             _check_call(service, call, by_name)
         _check_tcp_ports(service, by_name)
-    _check_ports(services)
+    check_ports(services)
     start_order(services)
 
 
@@ -250,19 +262,22 @@ def _check_tcp_ports(service: Service, by_name: Mapping[str, Service]) -> None:
             )
 
 
-def _check_ports(services: tuple[Service, ...]) -> None:
+def check_ports(services: tuple[Service, ...]) -> None:
+    """Raise GraphError where two services of a node have one port, or would be published on one."""
     for role in ("gpu", "control"):
-        taken: dict[int, str] = {METRICS_PORT: "metrics", EGRESS_PORT: "egress"}
+        taken = {METRICS_PORT: "metrics", EGRESS_PORT: "egress"}
+        published = dict(taken)
         for service in services:
             if service.role not in (None, role):
                 continue
             for port in service.ports:
-                if port.number in taken:
-                    raise GraphError(
-                        f"{taken[port.number]!r} and {service.name!r} both have port {port.number} "
-                        f"on {role} nodes; give one another number"
-                    )
-                taken[port.number] = service.name
+                for number, others in ((port.number, taken), (port.tailnet_port, published)):
+                    if number in others:
+                        raise GraphError(
+                            f"{others[number]!r} and {service.name!r} both have port {number} on {role} nodes; "
+                            "give one another number"
+                        )
+                    others[number] = service.name
 
 
 def _grouped(edges: tuple[Edge, ...], side: str) -> Mapping[Instance, tuple[Edge, ...]]:

@@ -143,3 +143,10 @@ IMAGES: Final[Mapping[str, Image]] = {
         reference="docker.io/library/busybox:1.38.0@sha256:dc2d74b28e4cf8984fa52af1f39bc7c3d9c73760b41a74d629f5d11b1ab28616",
     ),
 }
+
+BUILDS: Final[Mapping[str, str]] = {
+    "agents": "services/agents",
+    "interpreter": "services/interpreter",
+    "backup": "services/backup",
+}
+"""Images that we build ourselves: key -> folder of the build context, from the project's root."""

@@ -29,15 +29,22 @@ class Port:
     """A port that a service offers to its callers."""
 
     number: int
-    """As callers and the tailnet see it."""
+    """As callers see it."""
     name: str = "api"
     protocol: Protocol = Protocol.HTTP
     target: int | None = None
     """The app's own port where it differs."""
+    published: int | None = None
+    """The tailnet's port where it differs; the settings' `ports` sets it."""
     paths: tuple[str, ...] = ()
     """Prefixes that callers may ask for; empty: all. For apps that leave routes open to anyone."""
     direct: bool = False
     """Operators may call it by the node's tailnet address."""
+
+    @property
+    def tailnet_port(self) -> int:
+        """What the node's gateway publishes it on."""
+        return self.published or self.number
 
     @property
     def app_port(self) -> int:
@@ -161,9 +168,10 @@ class Service:
     probe: Probe
     memory_mib: int
     cpus: float
-    processes: int
     user: str
     """uid:gid of the app."""
+    processes: int = 2048
+    """Limit by uid, which other services of the node may share (docs/adr)."""
     ports: tuple[Port, ...] = ()
     calls: tuple[Call, ...] = ()
     egress: tuple[str, ...] = ()
@@ -172,6 +180,8 @@ class Service:
     gpu: Gpu | None = None
     volumes: tuple[Volume, ...] = ()
     reads: tuple[VolumeRead, ...] = ()
+    reads_backups: bool = False
+    """It sees each volume of its node that wants a backup, below `/backup`."""
     host_mounts: tuple[HostMount, ...] = ()
     tmpfs: tuple[str, ...] = ("/tmp",)
     waivers: tuple[Waiver, ...] = ()
@@ -236,6 +246,9 @@ class Edge:
     callee: Instance
     port: str
     number: int
+    """What the caller dials."""
+    tailnet: int
+    """What goes between the nodes' gateways where it crosses."""
     paths: tuple[str, ...] = field(default=(), compare=False)
     """Empty: all paths."""
 

@@ -68,5 +68,3 @@ class NodeNetworks:
             sidecar=str(IPv4Address(start + 3)),
             mesh=str(IPv4Address(mesh)),
         )
-
-

@@ -11,10 +11,7 @@ ANY: Config = {"any": True}
 
 def path_permission(paths: Iterable[str]) -> list[Config]:
     """Prefixes end in a slash, others are exact; none at all: any path."""
-    rules = [
-        {"url_path": {"path": {"prefix" if path.endswith("/") else "exact": path}}}
-        for path in paths
-    ]
+    rules = [{"url_path": {"path": {"prefix" if path.endswith("/") else "exact": path}}} for path in paths]
     return rules or [ANY]
 
 

@@ -1,6 +1,6 @@
 """A node's gateway: passes the mesh's TLS by server name, and is the only way out."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from render.envoy.access import network_rbac
 from render.envoy.http import health_listener
@@ -20,7 +20,7 @@ from render.envoy.parts import (
 )
 from render.envoy.sidecar import metrics_chain
 from topology.graph import GATEWAY, METRICS, Graph
-from topology.model import Instance
+from topology.model import Edge, Instance
 from topology.network import EGRESS_PORT, METRICS_PORT, NodeNetworks
 
 PUBLIC_PORT_OFFSET = 10000
@@ -38,46 +38,39 @@ def gateway_config(graph: Graph, networks: NodeNetworks, node: str) -> Config:
     return bootstrap(node, GATEWAY, listeners, clusters)
 
 
-def _from_tailnet(
-    graph: Graph, networks: NodeNetworks, node: str
-) -> tuple[list[Config], list[Config]]:
+def _from_tailnet(graph: Graph, networks: NodeNetworks, node: str) -> tuple[list[Config], list[Config]]:
     """Published ports: each connection to the pod that its server name says."""
     listeners, clusters = [], []
     for number, targets in graph.published(node).items():
-        places = {}
-        for instance, _ in targets:
-            if instance.service == GATEWAY:
-                places[instance] = networks.gateway_mesh
-            else:
-                places[instance] = networks.pod(graph.service(instance.service).slot).mesh
         name = f"tailnet-{number}"
-        listeners.append(_by_server_name(name, networks.gateway_outside, number, places))
-        clusters += [
-            cluster(f"{name}-{instance.host}", [endpoint(place, number)])
-            for instance, place in places.items()
-        ]
+        instances = [instance for instance, _ in targets]
+        listeners.append(_by_server_name(name, networks.gateway_outside, number, instances))
+        for instance, port in targets:
+            if instance.service == GATEWAY:
+                place = networks.gateway_mesh
+            else:
+                place = networks.pod(graph.service(instance.service).slot).mesh
+            inner = port.number if port else METRICS_PORT
+            clusters.append(cluster(f"{name}-{instance.host}", [endpoint(place, inner)]))
     return listeners, clusters
 
 
-def _to_other_nodes(
-    graph: Graph, networks: NodeNetworks, node: str
-) -> tuple[list[Config], list[Config]]:
+def _to_other_nodes(graph: Graph, networks: NodeNetworks, node: str) -> tuple[list[Config], list[Config]]:
     """The inner network's way to pods of other nodes, by the ports that those nodes publish."""
-    by_port: dict[int, dict[Instance, str]] = {METRICS_PORT: {}}
+    by_port: dict[int, dict[Instance, Edge]] = {METRICS_PORT: {}}
     for edge in graph.crossing():
         if edge.caller.node == node:
-            place = graph.node(edge.callee.node).address
-            by_port.setdefault(edge.number, {})[edge.callee] = place
+            by_port.setdefault(edge.number, {})[edge.callee] = edge
     listeners, clusters = [], []
-    for number, places in sorted(by_port.items()):
+    for number, edges in sorted(by_port.items()):
         name = f"remote-{number}"
-        listener = _by_server_name(name, networks.gateway_mesh, number, places)
+        listener = _by_server_name(name, networks.gateway_mesh, number, edges)
         if number == METRICS_PORT:
             listener["filter_chains"].append(_own_metrics(graph, node))
         listeners.append(listener)
         clusters += [
-            cluster(f"{name}-{instance.host}", [endpoint(place, number)])
-            for instance, place in places.items()
+            cluster(f"{name}-{instance.host}", [endpoint(graph.node(instance.node).address, edge.tailnet)])
+            for instance, edge in edges.items()
         ]
     return listeners, clusters
 
@@ -90,15 +83,13 @@ def _own_metrics(graph: Graph, node: str) -> Config:
     return {**match, **metrics_chain(scrapes, None)}
 
 
-def _by_server_name(
-    name: str, host: str, number: int, places: Mapping[Instance, str]
-) -> Config:
+def _by_server_name(name: str, host: str, number: int, instances: Iterable[Instance]) -> Config:
     chains = [
         {
             "filter_chain_match": {"server_names": [instance.sni]},
             "filters": [tcp_proxy(f"{name}-{instance.host}", f"{name}-{instance.host}")],
         }
-        for instance in places
+        for instance in instances
     ]
     return {
         "name": name,
@@ -108,9 +99,7 @@ def _by_server_name(
     }
 
 
-def _from_public(
-    graph: Graph, networks: NodeNetworks, node: str
-) -> tuple[list[Config], list[Config]]:
+def _from_public(graph: Graph, networks: NodeNetworks, node: str) -> tuple[list[Config], list[Config]]:
     """Public connections to the edge, which ends their TLS; the client's address goes with them."""
     listeners, clusters = [], []
     for service in graph.on(node):
@@ -137,9 +126,7 @@ def _from_public(
     return listeners, clusters
 
 
-def _to_outside(
-    graph: Graph, networks: NodeNetworks, node: str
-) -> tuple[list[Config], list[Config]]:
+def _to_outside(graph: Graph, networks: NodeNetworks, node: str) -> tuple[list[Config], list[Config]]:
     """One name, the services that may reach it, and nothing else; the name is looked up here."""
     chains, clusters = [], []
     for host, services in graph.egress(node).items():

@@ -22,9 +22,9 @@ def connection_manager(
 ) -> Config:
     """An HTTP connection manager.
 
-    Inbound ones set the caller's identity anew in `x-forwarded-client-cert`, so that a forged one never arrives. There is
-    no idle timeout on streams: it would cut model streams and WebSockets. `strict_paths` refuses escaped slashes, with
-    which a path could look allowed to the proxy and be another to the app.
+    Inbound ones set the caller's identity anew in `x-forwarded-client-cert`, so that a forged one never arrives. There
+    is no idle timeout on streams: it would cut model streams and WebSockets. `strict_paths` refuses escaped slashes,
+    with which a path could look allowed to the proxy and be another to the app.
     """
     return typed(
         "envoy.filters.network.http_connection_manager",

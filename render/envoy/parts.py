@@ -64,9 +64,7 @@ def client_tls(identity: str, sni: str, *alpn: str) -> Config:
             "alpn_protocols": list(alpn),
             "validation_context": {
                 "trusted_ca": {"filename": f"{CONFIG_DIR}/tls/ca.pem"},
-                "match_typed_subject_alt_names": [
-                    {"san_type": "URI", "matcher": {"exact": identity}}
-                ],
+                "match_typed_subject_alt_names": [{"san_type": "URI", "matcher": {"exact": identity}}],
             },
         },
     )
@@ -82,9 +80,7 @@ def proxy_protocol(inner: Config) -> Config:
     )
 
 
-RAW_BUFFER: Final = typed(
-    "envoy.transport_sockets.raw_buffer", "extensions.transport_sockets.raw_buffer.v3.RawBuffer"
-)
+RAW_BUFFER: Final = typed("envoy.transport_sockets.raw_buffer", "extensions.transport_sockets.raw_buffer.v3.RawBuffer")
 TLS_INSPECTOR: Final = typed(
     "envoy.filters.listener.tls_inspector",
     "extensions.filters.listener.tls_inspector.v3.TlsInspector",
@@ -146,9 +142,7 @@ def endpoint(host: str, port: int, priority: int = 0, instance: Instance | None 
     """A group of one endpoint; `instance` chooses its TLS context in the cluster."""
     lb_endpoint: Config = {"endpoint": {"address": address(host, port)}}
     if instance is not None:
-        lb_endpoint["metadata"] = {
-            "filter_metadata": {"envoy.transport_socket_match": {"instance": instance.host}}
-        }
+        lb_endpoint["metadata"] = {"filter_metadata": {"envoy.transport_socket_match": {"instance": instance.host}}}
     return {"priority": priority, "lb_endpoints": [lb_endpoint]}
 
 

@@ -66,9 +66,7 @@ def sidecar_config(graph: Graph, networks: NodeNetworks, instance: Instance) -> 
     clusters += outbound[1]
     if service.egress:
         listeners.append(_egress_listener(service.egress, pod.sidecar))
-        clusters += [
-            _egress_cluster(host, networks, instance.node) for host in service.egress
-        ]
+        clusters += [_egress_cluster(host, networks, instance.node) for host in service.egress]
     return bootstrap(instance.node, instance.service, listeners, clusters)
 
 
@@ -227,9 +225,7 @@ def _place(graph: Graph, networks: NodeNetworks, caller: Instance, callee: Insta
     return networks.pod(graph.service(callee.service).slot).mesh
 
 
-def _callee_cluster(
-    graph: Graph, networks: NodeNetworks, caller: Instance, call: Call, name: str
-) -> Config:
+def _callee_cluster(graph: Graph, networks: NodeNetworks, caller: Instance, call: Call, name: str) -> Config:
     """The instances of a callee, and at a lower priority those of its fallback."""
     port = graph.service(call.to).port(call.port)
     http = port.protocol is not Protocol.TCP
@@ -286,9 +282,7 @@ def _mesh_check(*, http: bool) -> Config:
     return {**check, "tcp_health_check": {}}
 
 
-def _scrape_cluster(
-    graph: Graph, networks: NodeNetworks, edge: Edge, name: str
-) -> Config:
+def _scrape_cluster(graph: Graph, networks: NodeNetworks, edge: Edge, name: str) -> Config:
     callee = edge.callee
     place = _place(graph, networks, edge.caller, callee)
     return cluster(

@@ -1,0 +1,95 @@
+# One command for each job. `make` alone lists them.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+SOURCES := __main__.py components engine policies render settings topology
+# pytest-xdist: as many workers as the machine has cores.
+PYTEST := $(PY) -m pytest -n auto
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help
+help: ## List the jobs.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# Set-up. Stamps make warm runs skip it; a changed requirements file makes it run again.
+
+.PHONY: setup
+setup: $(VENV)/dev.stamp ## Make the virtual environment with everything that the checks need.
+
+$(VENV)/pyvenv.cfg:
+	@sh engine/check_machine.sh "$(PYTHON)"
+	@echo "set-up: virtual environment in $(VENV)"
+	@"$(PYTHON)" -m venv $(VENV)
+
+$(VENV)/run.stamp: requirements.txt | $(VENV)/pyvenv.cfg
+	@echo "set-up: installing what the program needs, about 1 minute the first time"
+	@sh engine/timed.sh "set-up: installed" $(PY) -m pip install --quiet --require-hashes -r requirements.txt
+	@touch $@
+
+$(VENV)/dev.stamp: requirements-dev.txt $(VENV)/run.stamp
+	@echo "set-up: installing what the checks need, about 20 seconds the first time"
+	@sh engine/timed.sh "set-up: installed" $(PY) -m pip install --quiet --require-hashes -r requirements-dev.txt
+	@touch $@
+
+# The main job.
+
+.PHONY: preview
+preview: $(VENV)/run.stamp ## Plan both nodes with the real engine and the policy pack; needs no account.
+	@$(PY) -m engine.preview $(STACK)
+
+# Checks.
+
+.PHONY: test
+test: setup lint tools ## Every check and test that this machine can run.
+	$(PYTEST)
+
+.PHONY: unit
+unit: setup ## The fast tests alone: no engine, no other program.
+	$(PYTEST) tests/unit tests/policies
+
+.PHONY: lint
+lint: setup ## Style and types.
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy $(wildcard $(SOURCES))
+
+.PHONY: fmt
+fmt: setup ## Put the sources into their one form.
+	$(PY) -m ruff format .
+	$(PY) -m ruff check --fix .
+
+.PHONY: tools
+tools: $(VENV)/run.stamp ## The programs that contract tests run: Debian packages where root may install them, and actionlint.
+	@sh engine/test_tools.sh
+	@$(PY) -m engine.cli >/dev/null
+	@$(PY) -m engine.cli actionlint >/dev/null
+
+# Documents.
+
+.PHONY: docs
+docs: setup ## Generate the tables and diagrams in docs/ from the topology.
+	$(PY) -m docs.generate
+
+.PHONY: bench
+bench: $(VENV)/run.stamp ## Preview time against a flat program; writes docs/performance.md.
+	$(PY) -m engine.bench
+
+# Upkeep.
+
+.PHONY: lock
+lock: setup ## Compile the pinned, hashed requirements from their .in files.
+	@for name in requirements requirements-dev requirements-go; do \
+		$(VENV)/bin/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header \
+			--no-emit-index-url --no-emit-find-links --python-version 3.11 $$name.in -o $$name.txt || exit 1; \
+	done
+
+.PHONY: clean
+clean: ## Remove everything that the set-up, the plans and the checks made.
+	rm -rf $(VENV) .engine .preview .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,98 @@
+"""The program: settings, providers, the foundation or what it exports, the node, outputs."""
+
+import os
+import sys
+
+import pulumi
+import pulumi_aws as aws
+import pulumi_docker as docker
+import pulumi_random as random
+import pulumi_tailscale as tailscale
+import pulumi_tls as tls
+from pulumi.runtime.config import _SECRET_KEYS, CONFIG
+
+from components.backup_store import BackupStore, BackupStoreArgs
+from components.foundation import Foundation, FoundationArgs
+from components.images import check_platforms
+from components.node import BASE_IMAGES, MeshNode, MeshNodeArgs
+from components.shared import OUTPUT, FoundationMissingError, Shared, read_shared
+from components.tailnet import Tailnet, TailnetArgs
+from settings import Settings, SettingsError
+from settings.load import load
+from topology.catalog import SERVICES
+from topology.graph import Graph, with_egress, with_ports
+from topology.secrets import SECRETS, read_by, shared
+
+
+def _foundation(settings: Settings, graph: Graph, generators: list[pulumi.ProviderResource]) -> Shared:
+    """Makes what the nodes share on the stack that owns it, reads it on the others."""
+    if settings.foundation != settings.node.name:
+        names = shared(SECRETS, SERVICES) & read_by(SECRETS, graph.on(settings.node.name))
+        return read_shared(settings.foundation, names)
+    foundation = Foundation(
+        "foundation", FoundationArgs(settings=settings), pulumi.ResourceOptions(providers=generators)
+    )
+    if settings.manage_tailnet:
+        _tailnet(settings, graph)
+    pulumi.export(OUTPUT, foundation.shared.export())
+    return foundation.shared
+
+
+def _tailnet(settings: Settings, graph: Graph) -> None:
+    given = settings.tailscale_auth_key
+    tailnet = Tailnet(
+        "tailnet",
+        TailnetArgs(
+            graph=graph,
+            operators=settings.tailnet_operators,
+            epoch=settings.secrets_epoch,
+            auth_keys={settings.node.name: pulumi.Output.secret(given.reveal())} if given else {},
+        ),
+        pulumi.ResourceOptions(providers=[tailscale.Provider("tailscale")]),
+    )
+    pulumi.export("authKeys", pulumi.Output.secret(dict(tailnet.keys)))
+
+
+def _backup_store(settings: Settings) -> BackupStore:
+    access, secret = settings.backup_access_key, settings.backup_secret_key
+    made = settings.backup.provider == "aws"
+    return BackupStore(
+        "backups",
+        BackupStoreArgs(
+            node=settings.node.name,
+            store=settings.backup,
+            epoch=settings.secrets_epoch,
+            access_key=pulumi.Output.secret(access.reveal()) if access and not made else None,
+            secret_key=pulumi.Output.secret(secret.reveal()) if secret and not made else None,
+        ),
+        pulumi.ResourceOptions(providers=[aws.Provider("aws", region=settings.backup.region)] if made else None),
+    )
+
+
+def main() -> None:
+    """Deploy the node of this stack."""
+    settings = load(pulumi.get_stack(), CONFIG.get(), os.environ, frozenset(_SECRET_KEYS.get()))
+    graph = Graph(with_egress(with_ports(SERVICES, settings.ports), settings.egress()), settings.nodes)
+    check_platforms(settings, (*BASE_IMAGES, *(s.image for s in graph.on(settings.node.name))))
+    generators = [random.Provider("random"), tls.Provider("tls")]
+    node = MeshNode(
+        settings.node.name,
+        MeshNodeArgs(
+            settings=settings,
+            graph=graph,
+            shared=_foundation(settings, graph, generators),
+            backup_store=_backup_store(settings),
+        ),
+        pulumi.ResourceOptions(providers=[docker.Provider("docker", host=settings.docker_host), *generators]),
+    )
+    pulumi.export("endpoints", node.endpoints)
+    pulumi.export("images", node.image_references)
+    pulumi.export("certificateExpiry", node.certificate_expiry)
+
+
+try:
+    main()
+except (SettingsError, FoundationMissingError) as error:
+    # One message, no traceback: the program is well, what it was told is not.
+    pulumi.log.error(str(error))
+    sys.exit(1)

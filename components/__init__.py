@@ -1,0 +1,1 @@
+"""Pulumi component resources: one file a service or concern, all of them built on `Pod`."""

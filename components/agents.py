@@ -1,0 +1,49 @@
+"""The agents: supervisor and workers."""
+
+import pulumi
+
+from components.context import ServiceArgs
+from components.pod import Pod, PodArgs
+
+
+class Agents(pulumi.ComponentResource):
+    """Creates the pod of the LangGraph API."""
+
+    def __init__(self, name: str, args: ServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Make the pod."""
+        super().__init__("agentic-mesh:agents:Agents", name, None, opts)
+        context = args.context
+        self.pod = Pod(
+            f"{name}-pod",
+            PodArgs(
+                context=args.context,
+                service=args.service,
+                files={
+                    "api-key": context.secret("langgraph-api-key"),
+                    **{
+                        f"{name}-key": context.secret(f"{secret}-key")
+                        for name, secret in (
+                            ("litellm", "litellm-master"),
+                            ("qdrant", "qdrant-api"),
+                            ("qdrant-read-only", "qdrant-read-only-api"),
+                            ("embeddings", "embeddings-api"),
+                            ("whisper", "whisper-api"),
+                            ("ocr", "ocr-api"),
+                            ("interpreter", "interpreter-api"),
+                        )
+                    },
+                    "redis-password": context.secret("redis-agents-password"),
+                    "postgres-password": context.secret("postgres-agents-password"),
+                },
+                env={
+                    "AGENTS_HOST": "0.0.0.0",
+                    "AGENTS_PORT": "8080",
+                    "AGENTS_CONFIG_DIR": "/config",
+                    "AGENTS_OFF_PEAK": context.settings.off_peak,
+                    "AGENTS_EMBEDDING_MODEL": context.settings.models.embedding,
+                    "AGENTS_EMBEDDING_SIZE": str(context.settings.models.embedding_size),
+                },
+            ),
+            pulumi.ResourceOptions(parent=self),
+        )
+        self.register_outputs({})

@@ -1,0 +1,88 @@
+"""The mesh's certificate authority and the certificates that it signs."""
+
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_tls as tls
+
+from topology.model import TRUST_DOMAIN, Instance
+
+CERTIFICATE_HOURS = 30 * 24
+RENEWAL_HOURS = 15 * 24
+"""A plain `pulumi up` within these last hours renews a certificate."""
+AUTHORITY_HOURS = 10 * 365 * 24
+
+
+@dataclass(frozen=True, kw_only=True)
+class Authority:
+    """What signs: on the foundation's stack it is made, on others read from there."""
+
+    certificate_pem: pulumi.Output[str]
+    private_key_pem: pulumi.Output[str]
+    """Secret."""
+
+
+class CertificateAuthority(pulumi.ComponentResource):
+    """Creates the authority's private key and its self-signed certificate, both protected.
+
+    Losing the key means new certificates everywhere, so that a plain destroy refuses to take it.
+    """
+
+    def __init__(self, name: str, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Make the authority."""
+        super().__init__("agentic-mesh:mesh:CertificateAuthority", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        key = tls.PrivateKey(f"{name}-key", algorithm="ECDSA", ecdsa_curve="P256", opts=child)
+        certificate = tls.SelfSignedCert(
+            f"{name}-certificate",
+            private_key_pem=key.private_key_pem,
+            subject=tls.SelfSignedCertSubjectArgs(common_name=f"{TRUST_DOMAIN} mesh authority"),
+            is_ca_certificate=True,
+            set_subject_key_id=True,
+            validity_period_hours=AUTHORITY_HOURS,
+            allowed_uses=["cert_signing", "crl_signing"],
+            opts=child,
+        )
+        self.authority = Authority(certificate_pem=certificate.cert_pem, private_key_pem=key.private_key_pem)
+        self.register_outputs({"certificatePem": certificate.cert_pem})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certificate:
+    """What proves an instance's identity."""
+
+    private_key_pem: pulumi.Output[str]
+    """Secret."""
+    certificate_pem: pulumi.Output[str]
+    expires: pulumi.Output[str]
+    """RFC 3339."""
+
+
+def issue_certificate(name: str, authority: Authority, instance: Instance, opts: pulumi.ResourceOptions) -> Certificate:
+    """Create a private key, a request for the instance's SPIFFE identity and the signed certificate.
+
+    It holds for 30 days; from day 15 on the next `pulumi up` renews it.
+    """
+    key = tls.PrivateKey(f"{name}-key", algorithm="ECDSA", ecdsa_curve="P256", opts=opts)
+    request = tls.CertRequest(
+        f"{name}-request",
+        private_key_pem=key.private_key_pem,
+        subject=tls.CertRequestSubjectArgs(common_name=instance.host),
+        uris=[instance.identity],
+        opts=opts,
+    )
+    certificate = tls.LocallySignedCert(
+        f"{name}-certificate",
+        cert_request_pem=request.cert_request_pem,
+        ca_cert_pem=authority.certificate_pem,
+        ca_private_key_pem=authority.private_key_pem,
+        validity_period_hours=CERTIFICATE_HOURS,
+        early_renewal_hours=RENEWAL_HOURS,
+        allowed_uses=["digital_signature", "client_auth", "server_auth"],
+        opts=opts,
+    )
+    return Certificate(
+        private_key_pem=key.private_key_pem,
+        certificate_pem=certificate.cert_pem,
+        expires=certificate.validity_end_time,
+    )

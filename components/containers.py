@@ -1,0 +1,80 @@
+"""The hardening that every container starts from; exceptions stand at the call site."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import pulumi
+import pulumi_docker as docker
+
+from topology.model import Rule, Service
+
+PROXY_UID_BASE: Final = 20000
+"""A proxy runs as this plus its slot, so that process limits, which count by user, are its own."""
+
+
+def label(service: str, node: str, part: str, image: str, **more: pulumi.Input[str]) -> list[docker.ContainerLabelArgs]:
+    """What a container is, for people, the policy pack and `make diagnose`. Never a secret."""
+    labels: dict[str, pulumi.Input[str]] = {
+        "service": service,
+        "node": node,
+        "part": part,
+        "image": image,
+        **more,
+    }
+    return [
+        docker.ContainerLabelArgs(label=f"agentic-mesh.{key.replace('_', '-')}", value=value)
+        for key, value in labels.items()
+    ]
+
+
+def hardened(
+    *,
+    user: str,
+    memory_mib: int,
+    cpus: float,
+    processes: int,
+    service: Service | None = None,
+) -> dict[str, Any]:
+    """Arguments of `docker.Container`: no capability, no new privileges, read-only, limited, restarted, logs rotated.
+
+    `service` brings its waivers with it: a capability, a writable root.
+    """
+    capabilities = service.waived(Rule.CAPABILITY) if service else ()
+    writable = bool(service and service.waived(Rule.READ_ONLY_ROOT))
+    return {
+        "user": user,
+        "read_only": not writable,
+        "capabilities": docker.ContainerCapabilitiesArgs(
+            drops=["ALL"], adds=[f"CAP_{c}" for c in capabilities] or None
+        ),
+        "security_opts": ["no-new-privileges=true"],
+        "privileged": False,
+        "memory": memory_mib,
+        "memory_swap": memory_mib,
+        "cpus": f"{cpus:g}",
+        "ulimits": [
+            docker.ContainerUlimitArgs(name="nproc", soft=processes, hard=processes),
+            docker.ContainerUlimitArgs(name="nofile", soft=65536, hard=65536),
+        ],
+        "restart": "unless-stopped",
+        "log_driver": "json-file",
+        "log_opts": {"max-size": "10m", "max-file": "3"},
+        "init": True,
+        "must_run": True,
+        "dns": ["127.0.0.1"],
+        "destroy_grace_seconds": 10,
+    }
+
+
+def tmpfs(service: Service) -> Mapping[str, str]:
+    """Writable places that do not outlive the container; not executable unless waived."""
+    executable = service.waived(Rule.WRITABLE_EXEC)
+    return {
+        path: f"rw,nosuid,nodev,{'exec' if path in executable else 'noexec'},mode=1777,size=1g"
+        for path in service.tmpfs
+    }
+
+
+def hosts(names: Sequence[str], address: str) -> list[docker.ContainerHostArgs]:
+    """Maps names to the one address that answers for them: the own sidecar."""
+    return [docker.ContainerHostArgs(host=name, ip=address) for name in names]

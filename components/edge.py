@@ -1,0 +1,55 @@
+"""The public edge."""
+
+import pulumi
+
+from components.context import ServiceArgs
+from components.pod import Pod, PodArgs
+from components.public_certificate import public_certificate
+from render.edge import BODY_MIB, edge_server
+
+# The image renders its templates at start; ours takes the place of its server block.
+_START = (
+    "cp /config/default.conf.template /etc/nginx/templates/conf.d/default.conf.template && "
+    "exec /docker-entrypoint.sh nginx -g 'daemon off;'"
+)
+
+
+class Edge(pulumi.ComponentResource):
+    """Creates the pod of nginx with ModSecurity and the Core Rule Set, the only service that the public reaches."""
+
+    def __init__(self, name: str, args: ServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Make the pod."""
+        super().__init__("agentic-mesh:edge:Edge", name, None, opts)
+        context = args.context
+        certificate, key = public_certificate(f"{name}-public", context.settings, pulumi.ResourceOptions(parent=self))
+        self.pod = Pod(
+            f"{name}-pod",
+            PodArgs(
+                context=args.context,
+                service=args.service,
+                entrypoints=["sh", "-c", _START],
+                files={
+                    "default.conf.template": edge_server(
+                        context.settings.domain, context.networks.pod(args.service.slot).sidecar
+                    ),
+                    "certificate.pem": certificate,
+                    "key.pem": key,
+                },
+                env={
+                    "BACKEND": "http://kong:8000",
+                    "SERVER_NAME": context.settings.domain,
+                    "BLOCKING_PARANOIA": "1",
+                    "ANOMALY_INBOUND": "5",
+                    "ALLOWED_METHODS": "GET HEAD POST PUT PATCH DELETE OPTIONS",
+                    "MODSEC_REQ_BODY_LIMIT": str(BODY_MIB << 20),
+                    "MODSEC_REQ_BODY_NOFILES_LIMIT": str(8 << 20),
+                    # Answers are streams of models; reading them whole would hold them back.
+                    "MODSEC_RESP_BODY_ACCESS": "off",
+                    "MODSEC_AUDIT_ENGINE": "RelevantOnly",
+                    "ACCESSLOG": "/var/log/nginx/access.log",
+                    "ERRORLOG": "/var/log/nginx/error.log",
+                },
+            ),
+            pulumi.ResourceOptions(parent=self),
+        )
+        self.register_outputs({})

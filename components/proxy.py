@@ -1,0 +1,110 @@
+"""An Envoy container: a pod's sidecar or a node's gateway."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_docker as docker
+
+from components.authority import Certificate
+from components.config_volume import ConfigVolumeArgs, config_volume
+from components.containers import PROXY_UID_BASE, hardened, label
+from components.images import reference
+from render.envoy.parts import CONFIG_DIR, HEALTH_PORT
+from topology.model import Instance
+
+# The image has a shell but no HTTP client.
+_HEALTH = (
+    f"exec 3<>/dev/tcp/127.0.0.1/{HEALTH_PORT} && "
+    r"printf 'GET / HTTP/1.1\r\nHost: health\r\nConnection: close\r\n\r\n' >&3 && "
+    "read -r -t 2 _ status _ <&3 && [ $status = 200 ]"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProxyArgs:
+    """Which configuration and identity, on which networks."""
+
+    instance: Instance
+    slot: int
+    """Makes the user of the process its own; 0 for the gateway."""
+    envoy: str
+    """The configuration as JSON; no secret in it."""
+    certificate: Certificate
+    authority_pem: pulumi.Input[str]
+    image: pulumi.Input[str]
+    loader_image: pulumi.Input[str]
+    networks: Sequence[tuple[pulumi.Input[str], str]]
+    """(network name, address), the one with the way out first."""
+    wait_seconds: int
+    part: str = "proxy"
+    ports: Sequence[docker.ContainerPortArgs] = ()
+    outside: bool = False
+    """Whether it resolves outside names: the gateway alone."""
+    memory_mib: int = 128
+    more_labels: tuple[tuple[str, str], ...] = ()
+
+
+def proxy(name: str, args: ProxyArgs, opts: pulumi.ResourceOptions) -> docker.Container:
+    """Create a config volume with its loader and the Envoy container; wait until what it stands for is healthy."""
+    uid = PROXY_UID_BASE + args.slot
+    config = config_volume(
+        f"{name}-config",
+        ConfigVolumeArgs(
+            instance=args.instance,
+            kind="proxy",
+            path=CONFIG_DIR,
+            files={
+                "envoy.json": args.envoy,
+                "tls/key.pem": args.certificate.private_key_pem,
+                "tls/certificate.pem": args.certificate.certificate_pem,
+                "tls/ca.pem": args.authority_pem,
+            },
+            owner=f"{uid}:{uid}",
+            image=args.loader_image,
+        ),
+        pulumi.ResourceOptions(parent=opts.parent),
+    )
+    settings = hardened(user=f"{uid}:{uid}", memory_mib=args.memory_mib, cpus=1, processes=512)
+    if args.outside:
+        del settings["dns"]
+    return docker.Container(
+        f"{name}-envoy",
+        name=f"agentic-mesh-{args.instance.service}" + ("-proxy" if args.part == "proxy" else ""),
+        image=args.image,
+        entrypoints=["/usr/local/bin/envoy"],
+        command=[
+            "-c",
+            f"{CONFIG_DIR}/envoy.json",
+            "--concurrency",
+            "1",
+            "--log-level",
+            "warning",
+            "--disable-hot-restart",
+        ],
+        labels=label(
+            args.instance.service,
+            args.instance.node,
+            args.part,
+            reference("envoy"),
+            config_version=config.version,
+            **dict(args.more_labels),
+        ),
+        networks_advanced=[
+            docker.ContainerNetworksAdvancedArgs(name=network, ipv4_address=address)
+            for network, address in args.networks
+        ],
+        ports=list(args.ports) or None,
+        volumes=[config.mount],
+        healthcheck=docker.ContainerHealthcheckArgs(
+            tests=["CMD", "bash", "-c", _HEALTH],
+            interval="3s",
+            timeout="3s",
+            retries=3,
+            start_period=f"{args.wait_seconds}s",
+        ),
+        wait=True,
+        wait_timeout=args.wait_seconds + 30,
+        **settings,
+        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[config.loader])),
+    )

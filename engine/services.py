@@ -1,0 +1,71 @@
+"""What the topology and the stack's settings say about each service of the stack's node, for the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from engine.outcome import Facts
+from settings import Settings
+from settings.load import load
+from topology.catalog import SERVICES
+from topology.graph import GATEWAY, Graph, with_egress
+from topology.images import BUILDS, IMAGES
+from topology.model import Instance, Port, Service
+
+_GATEWAY_IMAGE: Final = "envoy"
+
+
+def planned_facts(stack: str, config: Mapping[str, str], environment: Mapping[str, str]) -> Facts:
+    """The facts of a stack from the same configuration and environment that its program reads."""
+    settings = load(stack, config, environment)
+    return facts(settings, Graph(with_egress(SERVICES, settings.egress()), settings.nodes))
+
+
+def facts(settings: Settings, graph: Graph) -> Facts:
+    """Address, GPU share and callers by service, in the table's order."""
+    node = settings.node
+    published = graph.published(node.name)
+    found: Facts = {}
+    for service in graph.on(node.name):
+        reachable = [port.number for port in service.ports if _publishes(published.get(port.number, ()), service)]
+        found[service.name] = {
+            "address": _address(settings, service, reachable),
+            "gpu": _gpu(settings, service),
+            "callers": _callers(graph, service),
+            "image": _image(service.image),
+        }
+    address = f"{node.address} ({len(published)} ports)"
+    found[GATEWAY] = {"address": address, "image": _image(_GATEWAY_IMAGE)}
+    return found
+
+
+def _publishes(behind: Sequence[tuple[Instance, Port | None]], service: Service) -> bool:
+    return any(port is not None and instance.service == service.name for instance, port in behind)
+
+
+def _address(settings: Settings, service: Service, reachable: list[int]) -> str:
+    """Where it is reached: by the public or the tailnet address, else only inside its node."""
+    if service.public_port is not None:
+        return f"{settings.public_address}:{service.public_port}"
+    if reachable:
+        return f"{settings.node.address}:{','.join(map(str, reachable))}"
+    inside = ",".join(str(port.number) for port in service.ports)
+    return f"inside:{inside}" if inside else "-"
+
+
+def _image(key: str) -> str:
+    """The image's reference, or the folder that it is built from."""
+    return BUILDS[key] if key in BUILDS else IMAGES[key].reference
+
+
+def _gpu(settings: Settings, service: Service) -> str:
+    share = settings.gpu_shares.get(service.name)
+    return f"{share:g} of {settings.gpu_memory_gib:g} GiB" if service.gpu and share else "-"
+
+
+def _callers(graph: Graph, service: Service) -> list[str]:
+    callers = list(graph.callers(service.name))
+    if any(port.direct for port in service.ports):
+        callers.append("operator")
+    return callers

@@ -1,0 +1,105 @@
+"""The public edge: nginx in front of Kong, with TLS, limits and the WAF's rules."""
+
+from typing import Final
+
+REQUESTS_PER_SECOND: Final = 20
+CONNECTIONS: Final = 40
+BODY_MIB: Final = 64
+
+
+def edge_server(domain: str, sidecar: str) -> str:
+    """The server template that replaces the image's own.
+
+    The gateway in front tells the client's address by the PROXY protocol; it is believed from the own sidecar alone.
+    """
+    return f"""\
+limit_req_zone $binary_remote_addr zone=requests:10m rate={REQUESTS_PER_SECOND}r/s;
+limit_conn_zone $binary_remote_addr zone=connections:10m;
+
+map $http_upgrade $mesh_connection {{
+    default upgrade;
+    "" close;
+}}
+
+server {{
+    listen 8443 ssl proxy_protocol;
+    http2 on;
+    server_name {domain};
+    set_real_ip_from {sidecar};
+    real_ip_header proxy_protocol;
+
+    ssl_certificate /config/certificate.pem;
+    ssl_certificate_key /config/key.pem;
+    ssl_protocols TLSv1.2 TLSv1.3;
+    add_header Strict-Transport-Security "max-age=31536000" always;
+    add_header X-Content-Type-Options nosniff always;
+
+    limit_req zone=requests burst=40 nodelay;
+    limit_conn connections {CONNECTIONS};
+    limit_req_status 429;
+    limit_conn_status 429;
+    client_max_body_size {BODY_MIB}m;
+    client_header_timeout 10s;
+    client_body_timeout 30s;
+
+    location = /healthz {{
+        modsecurity off;
+        return 200 "ok\\n";
+    }}
+
+    location / {{
+        proxy_pass http://kong:8000;
+        proxy_http_version 1.1;
+        proxy_set_header Host $host;
+        proxy_set_header Upgrade $http_upgrade;
+        proxy_set_header Connection $mesh_connection;
+        proxy_set_header X-Forwarded-For $remote_addr;
+        proxy_set_header X-Forwarded-Proto https;
+        proxy_set_header X-Request-ID $request_id;
+        # Answers of models are streams.
+        proxy_buffering off;
+        proxy_read_timeout 3600s;
+    }}
+}}
+
+server {{
+    listen 8443 ssl proxy_protocol default_server;
+    ssl_certificate /config/certificate.pem;
+    ssl_certificate_key /config/key.pem;
+    return 421;
+}}
+
+server {{
+    listen 8090;
+    access_log off;
+    location = /healthz {{
+        modsecurity off;
+        return 200 "ok\\n";
+    }}
+}}
+"""
+
+
+def crowdsec_local() -> str:
+    """`config.yaml.local`: where the local API and the metrics listen."""
+    return """\
+api:
+  server:
+    listen_uri: 0.0.0.0:8082
+prometheus:
+  enabled: true
+  level: full
+  listen_addr: 0.0.0.0
+  listen_port: 6060
+"""
+
+
+def crowdsec_acquisition() -> str:
+    """What is read: the edge's access and error logs."""
+    return """\
+filenames:
+  - /var/log/edge/access.log
+  - /var/log/edge/error.log
+labels:
+  type: nginx
+"""

@@ -1,0 +1,25 @@
+"""Grafana's provisioned data sources."""
+
+from typing import Any
+
+import yaml
+
+
+def grafana_datasources() -> str:
+    """`provisioning/datasources/mesh.yaml`."""
+    sources: list[dict[str, Any]] = [
+        {"name": "Prometheus", "type": "prometheus", "url": "http://prometheus:9090", "isDefault": True},
+        {"name": "Loki", "type": "loki", "url": "http://loki:3100"},
+        {
+            "name": "Alertmanager",
+            "type": "alertmanager",
+            "url": "http://alertmanager:9093",
+            "jsonData": {"implementation": "prometheus"},
+        },
+    ]
+    config = {
+        "apiVersion": 1,
+        "prune": True,
+        "datasources": [{**source, "access": "proxy", "editable": False} for source in sources],
+    }
+    return yaml.safe_dump(config, sort_keys=False)

@@ -1,0 +1,100 @@
+"""The model proxy's configuration: routing names, fallbacks, cache and budgets."""
+
+from typing import Any
+
+import yaml
+
+from settings import Settings
+
+CACHE_SECONDS = 30 * 24 * 3600
+
+
+def litellm_config(
+    settings: Settings,
+    *,
+    claude_api_key: str,
+    openrouter_api_key: str,
+    vllm_api_key: str,
+    embeddings_api_key: str,
+    master_key: str,
+    redis_password: str,
+    database_password: str,
+) -> str:
+    """YAML for `litellm --config`; holds secrets.
+
+    The names are those of the architecture's routing rules. Cloud models fall back to each other and end at a smaller
+    one; the local model goes to the cloud while the GPU node is away. Embeddings never change their model.
+    """
+    models = settings.models
+
+    def cloud(name: str, model: str, key: str) -> dict[str, Any]:
+        return {"model_name": name, "litellm_params": {"model": model, "api_key": key}}
+
+    claude = f"anthropic/{models.claude_sonnet}", f"anthropic/{models.claude_opus}"
+    config = {
+        "model_list": [
+            {
+                "model_name": "vllm_local",
+                "litellm_params": {
+                    "model": f"hosted_vllm/{models.chat}",
+                    "api_base": "http://vllm:8000/v1",
+                    "api_key": vllm_api_key,
+                    "timeout": 600,
+                    "stream_timeout": 30,
+                },
+            },
+            cloud("claude_sonnet", claude[0], claude_api_key),
+            cloud("claude_opus", claude[1], claude_api_key),
+            cloud("claude_small", f"anthropic/{models.claude_small}", claude_api_key),
+            cloud("openrouter_mixtral", f"openrouter/{models.openrouter_mixtral}", openrouter_api_key),
+            {
+                "model_name": "local_bge",
+                "litellm_params": {
+                    "model": f"openai/{models.embedding}",
+                    "api_base": "http://embeddings:8001/v1",
+                    "api_key": embeddings_api_key,
+                },
+                "model_info": {"mode": "embedding"},
+            },
+        ],
+        "router_settings": {
+            "routing_strategy": "simple-shuffle",
+            "num_retries": 2,
+            "timeout": 600,
+            "allowed_fails": 3,
+            "cooldown_time": 30,
+            "fallbacks": [
+                {"claude_opus": ["claude_sonnet", "openrouter_mixtral", "vllm_local", "claude_small"]},
+                {"claude_sonnet": ["openrouter_mixtral", "vllm_local", "claude_small"]},
+                {"openrouter_mixtral": ["vllm_local", "claude_small"]},
+                {"vllm_local": ["openrouter_mixtral", "claude_sonnet", "claude_small"]},
+            ],
+            "context_window_fallbacks": [{"vllm_local": ["claude_sonnet"]}],
+        },
+        "litellm_settings": {
+            "drop_params": True,
+            "cache": True,
+            "cache_params": {
+                "type": "redis",
+                "host": "redis",
+                "port": 6379,
+                "username": "litellm",
+                "password": redis_password,
+                "ttl": CACHE_SECONDS,
+                "namespace": "litellm",
+            },
+            "callbacks": ["prometheus"],
+            "max_budget": settings.budget.monthly_usd,
+            "budget_duration": "30d",
+            "max_internal_user_budget": settings.budget.per_key_usd,
+            "turn_off_message_logging": True,
+            "telemetry": False,
+        },
+        "general_settings": {
+            "master_key": master_key,
+            "database_url": f"postgresql://litellm:{database_password}@postgres:5432/litellm",
+            "disable_spend_logs": False,
+            "store_prompts_in_spend_logs": False,
+        },
+    }
+    return yaml.safe_dump(config, sort_keys=False)

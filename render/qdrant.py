@@ -1,0 +1,65 @@
+"""Qdrant's configuration: one for each peer of the vector cluster."""
+
+from typing import Any, Literal
+
+import yaml
+
+from settings import BackupStore
+
+PEERS = 3
+
+
+def qdrant_config(
+    *,
+    api_key: str,
+    read_only_api_key: str,
+    node_type: Literal["Normal", "Listener"] = "Normal",
+    gpu: bool = False,
+    snapshots: tuple[BackupStore, str, str, str] | None = None,
+) -> str:
+    """YAML for `--config-path`.
+
+    `snapshots` is (store, node, access key, secret key) where snapshots go to the node's bucket. A `Listener` takes
+    updates, votes and answers no reads.
+    """
+    storage: dict[str, Any] = {
+        "storage_path": "/qdrant/storage",
+        "snapshots_path": "/qdrant/snapshots",
+        "node_type": node_type,
+        "on_disk_payload": True,
+        # A replica on every peer, and one acknowledgement is enough: either node writes on without the other.
+        "collection": {"replication_factor": PEERS, "write_consistency_factor": 1},
+    }
+    if snapshots is not None:
+        store, node, access_key, secret_key = snapshots
+        endpoint = store.endpoint or f"s3.{store.region}.amazonaws.com"
+        storage["snapshots_config"] = {
+            "snapshots_storage": "s3",
+            "s3_config": {
+                "bucket": store.bucket(node),
+                "region": store.region,
+                "access_key": access_key,
+                "secret_key": secret_key,
+                "endpoint_url": f"https://{endpoint}",
+            },
+        }
+    config: dict[str, Any] = {
+        "log_level": "INFO",
+        "telemetry_disabled": True,
+        "storage": storage,
+        "service": {
+            "host": "0.0.0.0",
+            "http_port": 6333,
+            "grpc_port": 6334,
+            "metrics_port": 6340,
+            "api_key": api_key,
+            "read_only_api_key": read_only_api_key,
+            "enable_cors": False,
+            # A snapshot from a URL would let a caller make the server fetch what it likes.
+            "enable_snapshot_url_recovery": False,
+        },
+        "cluster": {"enabled": True, "p2p": {"port": 6335}},
+    }
+    if gpu:
+        config["gpu"] = {"indexing": True}
+    return yaml.safe_dump(config, sort_keys=True)
