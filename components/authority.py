@@ -23,9 +23,9 @@ class Authority:
 
 
 class CertificateAuthority(pulumi.ComponentResource):
-    """Creates the authority's private key and its self-signed certificate, both protected.
+    """Creates the authority's private key and its self-signed certificate.
 
-    Losing the key means new certificates everywhere, so that a plain destroy refuses to take it.
+    Losing the key loses no data: the next `up` of each stack makes new certificates.
     """
 
     def __init__(self, name: str, opts: pulumi.ResourceOptions | None = None) -> None:

@@ -6,6 +6,7 @@ import pulumi
 
 from components.context import NodeContext, ServiceArgs
 from components.pod import Pod, PodArgs
+from render.entrypoint import with_secrets
 
 
 def _files(context: NodeContext) -> Mapping[str, pulumi.Input[str]]:
@@ -101,9 +102,10 @@ class N8nRunners(pulumi.ComponentResource):
             PodArgs(
                 context=args.context,
                 service=args.service,
+                entrypoints=with_secrets({"N8N_RUNNERS_AUTH_TOKEN": "/config/token"}, "task-runner-launcher"),
+                command=["javascript", "python"],
                 files={"token": args.context.secret("n8n-runners-token")},
                 env={
-                    "N8N_RUNNERS_AUTH_TOKEN_FILE": "/config/token",
                     "N8N_RUNNERS_TASK_BROKER_URI": "http://n8n-worker:5679",
                     "N8N_RUNNERS_LAUNCHER_HEALTH_CHECK_PORT": "5680",
                     "N8N_RUNNERS_AUTO_SHUTDOWN_TIMEOUT": "15",

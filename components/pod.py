@@ -88,6 +88,8 @@ class Pod(pulumi.ComponentResource):
             tmpfs=tmpfs(service),
             shm_size=args.shm_mib,
             runtime=service.runtime,
+            # The sidecar's probe decides; what an image brings along would ask in its own way.
+            healthcheck=docker.ContainerHealthcheckArgs(tests=["NONE"]),
             device_requests=_gpu(context, service),
             **hardened(
                 user=service.user,
@@ -131,6 +133,6 @@ def _gpu(context: NodeContext, service: Service) -> list[docker.ContainerDeviceR
         docker.ContainerDeviceRequestArgs(
             driver="nvidia",
             device_ids=list(context.settings.gpu_devices),
-            capabilities=["gpu", "utility", "compute"],
+            capabilities=["gpu", *service.gpu.capabilities],
         )
     ]

@@ -25,6 +25,10 @@ class Vllm(pulumi.ComponentResource):
                 files={"vllm.yaml": context.secret("vllm-api-key").apply(lambda key: vllm_config(settings, key))},
                 env={
                     "HOME": "/home/vllm",
+                    # Its user need not be in the image's passwd.
+                    "USER": "vllm",
+                    "LOGNAME": "vllm",
+                    "TRITON_CACHE_DIR": "/home/vllm/.cache/triton",
                     "HF_HOME": "/models/hub",
                     "VLLM_NO_USAGE_STATS": "1",
                     **offline(settings),

@@ -24,6 +24,7 @@ def sidecar_problems(
         yield "its address on the mesh is not known, so that its ways in cannot be told from its ways out"
         return
     found: dict[int, Callers] = {}
+    unguarded: set[int] = set()
     for chain in chains(config):
         if chain.address == LOOPBACK or chain.address in pod:
             continue  # its own health, and the ways out, which only the app reaches
@@ -32,11 +33,12 @@ def sidecar_problems(
             yield f"it listens on {where}, which is none of its addresses"
         problem = _unguarded(chain)
         if problem:
+            unguarded.add(chain.port)
             yield f"{where} {problem}"
         elif chain.callers is not None:
             found[chain.port] = found.get(chain.port, frozenset()) | chain.callers
     expected = expected_callers(graph, instance)
-    for port in sorted(found.keys() | expected.keys()):
+    for port in sorted((found.keys() | expected.keys()) - unguarded):
         yield from _differences(port, found.get(port, frozenset()), expected.get(port, frozenset()))
 
 

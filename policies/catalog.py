@@ -56,6 +56,7 @@ ON_RESOURCES: Final = (
         _MANDATORY,
         (
             subject.labelled,
+            isolation.only_containers,
             isolation.not_privileged,
             isolation.no_host_namespace,
             isolation.no_docker_socket,

@@ -31,7 +31,7 @@ def never_latest(type_: str, props: Props) -> Iterator[str]:
     tag = image.partition("@")[0].rpartition("/")[2].partition(":")[2]
     if not _ID.fullmatch(image) and (not tag or tag.startswith("latest")):
         yield finding(
-            where, f"image {image} has {f'the tag {tag}' if tag else 'no tag'}", "give it the tag of one version"
+            where, f"its image {image} has {f'the tag {tag}' if tag else 'no tag'}", "give it the tag of one version"
         )
 
 
@@ -43,7 +43,7 @@ def pinned(type_: str, props: Props) -> Iterator[str]:
     if isinstance(image, str) and not _ID.fullmatch(image) and not _DIGEST.search(image):
         yield finding(
             _where(type_, props),
-            f"image {image} is not pinned by digest",
+            f"its image {image} is not pinned by digest",
             "add @sha256:... to it in topology/images.py (`docker buildx imagetools inspect` shows the digest)",
         )
 
@@ -66,4 +66,4 @@ def own_images(resources: Sequence[Resource]) -> Iterator[tuple[str, str]]:
 
 
 def _where(type_: str, props: Props) -> str:
-    return subject(props).name if type_ == CONTAINER else show(props.get(_REFERENCES[type_]))
+    return subject(props).name if type_ == CONTAINER else type_.rpartition(":")[2]

@@ -17,10 +17,18 @@ _NAMESPACES: Final = {
     "usernsMode": (None, ""),
     "cgroupnsMode": (None, "", "private"),
 }
+_OTHER_PROGRAMS: Final = ("docker:index/service:Service", "docker:index/plugin:Plugin")
 _SOCKETS: Final = ("docker.sock", "containerd.sock", "podman.sock", "crio.sock")
 _SOCKET_FOLDERS: Final = ("/", "/run", "/var/run", "/var", "/run/containerd")
 _UNCONFINED: Final = ("seccomp=unconfined", "apparmor=unconfined", "label=disable", "systempaths=unconfined")
 _NO_NEW_PRIVILEGES: Final = "no-new-privileges=true"
+
+
+def only_containers(type_: str, props: Props) -> Iterator[str]:
+    """No other kind of resource runs programs on a node: these rules would not see it."""
+    if type_ in _OTHER_PROGRAMS:
+        what = f"a docker.{type_.rpartition(':')[2]} runs programs past the rules on containers"
+        yield finding(show(props.get("name")), what, "make it a docker.Container of a Pod")
 
 
 def not_privileged(type_: str, props: Props) -> Iterator[str]:

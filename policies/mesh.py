@@ -19,7 +19,7 @@ _Container = tuple[Resource, Subject]
 
 def behind_proxies(resources: Sequence[Resource]) -> Iterator[tuple[str, str]]:
     """Every app is on a node of its role and has its proxy beside it."""
-    containers = _containers(resources)
+    containers = [(r, it) for r, it in _containers(resources) if it.part in (APP, PROXY, GATEWAY_PART)]
     if not containers:
         return
     graph = graph_of(resources)
@@ -30,8 +30,8 @@ def behind_proxies(resources: Sequence[Resource]) -> Iterator[tuple[str, str]]:
     for resource, it in containers:
         if it.part == APP and (it.service, it.node) not in proxies:
             yield resource.urn, finding(it.name, f"{it.service} has no proxy on {it.node}", "make it as a Pod")
-        if graph is not None and it.part in (APP, PROXY) and not _belongs(graph, it):
-            mend = "make it on a node of the role that topology/ gives it"
+        if graph is not None and not _belongs(graph, it):
+            mend = f"make it on a node of its role, and name every node in the gateway's label {NODES}"
             yield resource.urn, finding(it.name, f"{it.service} does not belong on {it.node}", mend)
 
 
@@ -79,6 +79,8 @@ def _containers(resources: Sequence[Resource]) -> list[_Container]:
 
 
 def _belongs(graph: Graph, it: Subject) -> bool:
+    if it.part == GATEWAY_PART:
+        return it.node in [node.name for node in graph.nodes]
     return Instance(it.service, it.node) in (graph.instances(it.service) if it.service in graph.by_name else ())
 
 

@@ -49,10 +49,11 @@ def no_secret_environment(type_: str, props: Props) -> Iterator[str]:
                 f"state it as plain text; if it is a secret, {_MEND}",
             )
             continue
-        name, _, value = entry.partition("=")
+        name, given, value = entry.partition("=")
+        name = name if given else "a variable"  # without a value the text may be the secret itself
         if _is_secret_name(name) and _is_literal(value):
             yield finding(where, f"its environment holds a secret: {name}", f"{_MEND} and name that in {name}_FILE")
-        elif shape := shape_of(value):
+        elif shape := shape_of(entry):
             yield finding(where, f"{name} of its environment holds {shape}", _MEND)
 
 

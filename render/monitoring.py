@@ -149,7 +149,8 @@ def alertmanager_config(settings: Settings) -> str:
             "to": alerts.email,
             "from": alerts.sender or alerts.email,
             "smarthost": f"{alerts.smtp_host}:{alerts.smtp_port}",
-            "require_tls": True,
+            # TLS from the first byte on this port; `require_tls` would mean STARTTLS.
+            "require_tls": False,
         }
         if settings.smtp_password is not None:
             email["auth_username"] = alerts.smtp_user or alerts.email

@@ -162,7 +162,8 @@ def _test(graph: Graph, source: str, reach: Mapping[str, tuple[int, ...]]) -> It
 
 def _known_ports(graph: Graph, node: str) -> tuple[int, ...]:
     """Every port that means something on a node, published or not."""
-    own = {p for s in graph.on(node) for port in s.ports for p in (port.number, port.app_port)} - {p.tailnet_port for s in graph.on(node) for p in s.ports}
+    ports = [port for service in graph.on(node) for port in service.ports]
+    own = {number for p in ports for number in (p.number, p.app_port, p.tailnet_port)}
     probes = {service.probe.port for service in graph.on(node)}
     return tuple(sorted(own | probes | {METRICS_PORT, EGRESS_PORT, *_NEVER}))
 

@@ -165,6 +165,13 @@ def _url(value: object) -> str:
     return str(value).rstrip("/")
 
 
+def _smtp_port(value: object) -> int:
+    """STARTTLS (25, 587) names no server before it is encrypted, so that no gateway could let it out by name."""
+    if str(value) != "465":
+        raise NotAllowedError
+    return 465
+
+
 MAPPING: Final = Check[Mapping[str, Any]]("an object of keys and values", "{}", _mapping)
 BOOLEAN: Final = Check[bool]("true or false", "true", _boolean)
 PATH: Final = Check(
@@ -225,7 +232,7 @@ MODELS: Final[Mapping[str, Check[Any]]] = {
 ALERTS: Final[Mapping[str, Check[Any]]] = {
     "email": EMAIL,
     "smtpHost": HOST,
-    "smtpPort": whole(1, 65535, "the SMTP port", "587"),
+    "smtpPort": Check("the port of SMTP with TLS from the first byte, 465", "465", _smtp_port),
     "smtpUser": EMAIL,
     "sender": EMAIL,
     "webhook": URL,

@@ -15,6 +15,7 @@ from settings.model import AlertTargets, BackupStore, Budget, Models, Secret, Se
 from topology.catalog import SERVICES
 from topology.graph import GraphError, check_ports, with_ports
 from topology.model import Node
+from topology.nodes import NODES
 
 ENVIRONMENT: Final[Mapping[str, str]] = {
     "CLAUDE_API_KEY": "claudeApiKey",
@@ -42,11 +43,6 @@ SECRETS: Final = frozenset(
         "edgeCertificateKey",
     }
 )
-
-DEFAULT_NODES: Final = {
-    "thanos": {"role": "gpu", "address": "100.64.1.1"},
-    "oracle1": {"role": "control", "address": "100.64.1.2"},
-}
 
 _HUB: Final = [
     "huggingface.co",
@@ -152,7 +148,9 @@ class _Reader:
         }
 
     def nodes(self) -> tuple[Node, ...]:
-        found = self.get("nodes", checks.MAPPING, DEFAULT_NODES)
+        if "nodes" not in self.values:
+            return NODES
+        found = self.get("nodes", checks.MAPPING)
         fields = {
             "role": checks.choice("gpu", "control"),
             "address": checks.TAILNET_ADDRESS,

@@ -68,7 +68,8 @@ class AlertTargets:
 
     email: str | None = None
     smtp_host: str | None = None
-    smtp_port: int = 587
+    smtp_port: int = 465
+    """TLS from the first byte: the way out is by server name, which STARTTLS does not send."""
     smtp_user: str | None = None
     sender: str | None = None
     webhook: str | None = None
@@ -155,7 +156,8 @@ class Settings:
 
     def egress(self) -> Mapping[str, tuple[str, ...]]:
         """The lists behind the `@group` names of the service table."""
-        alerts = (self.alerts.smtp_host, _host_of(self.alerts.webhook))
+        mail = f"{self.alerts.smtp_host}:{self.alerts.smtp_port}" if self.alerts.smtp_host else None
+        alerts = (mail, _host_of(self.alerts.webhook))
         return {
             "backup-store": (self.backup.host(self.node.name),),
             "model-hub": self.model_hub,

@@ -61,7 +61,8 @@ SERVICES: Final = (
         egress=("@backup-store",),
         probe=Probe(port=6333, path="/readyz"),
         metrics=Metrics(port=6340),
-        gpu=Gpu(share_gib=2.0),
+        # It indexes with Vulkan.
+        gpu=Gpu(share_gib=2.0, capabilities=("compute", "utility", "graphics")),
         memory_mib=8192,
         cpus=4,
         volumes=(

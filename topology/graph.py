@@ -6,6 +6,7 @@ from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from typing import Final
 
+from topology.egress import Outside, outside
 from topology.model import Call, Edge, Instance, Node, Port, Protocol, Service, VolumeRead
 from topology.network import EGRESS_PORT, MAX_SLOT, METRICS_PORT
 
@@ -156,12 +157,12 @@ class Graph:
         )
         return (*service.reads, *backups)
 
-    def egress(self, node: str) -> Mapping[str, tuple[str, ...]]:
+    def egress(self, node: str) -> Mapping[Outside, tuple[str, ...]]:
         """Outside host -> services of the node that may reach it."""
-        hosts: dict[str, list[str]] = {}
+        hosts: dict[Outside, list[str]] = {}
         for service in self.on(node):
-            for host in service.egress:
-                hosts.setdefault(host, []).append(service.name)
+            for entry in service.egress:
+                hosts.setdefault(outside(entry), []).append(service.name)
         return {host: tuple(names) for host, names in sorted(hosts.items())}
 
 

@@ -93,6 +93,8 @@ class Gpu:
 
     share_gib: float
     """Default share of the card; the stack's `gpuShares` overrides it."""
+    capabilities: tuple[str, ...] = ("compute", "utility")
+    """Of the driver, as the container toolkit names them."""
     takes_rest: bool = False
     """Gets what the others leave (vLLM); `share_gib` is then the least it works with."""
 
@@ -175,7 +177,7 @@ class Service:
     ports: tuple[Port, ...] = ()
     calls: tuple[Call, ...] = ()
     egress: tuple[str, ...] = ()
-    """Outside host names, exact; `@group` stands for a list from the settings (`Settings.egress`)."""
+    """Outside hosts, exact, `host` or `host:port`; `@group` stands for a list from the settings (`Settings.egress`)."""
     metrics: Metrics | None = None
     gpu: Gpu | None = None
     volumes: tuple[Volume, ...] = ()

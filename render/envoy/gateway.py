@@ -19,6 +19,7 @@ from render.envoy.parts import (
     tcp_proxy,
 )
 from render.envoy.sidecar import metrics_chain
+from topology.egress import Outside
 from topology.graph import GATEWAY, METRICS, Graph
 from topology.model import Edge, Instance
 from topology.network import EGRESS_PORT, METRICS_PORT, NodeNetworks
@@ -133,7 +134,7 @@ def _to_outside(graph: Graph, networks: NodeNetworks, node: str) -> tuple[list[C
         chains.append(_egress_chain(host, [Instance(s, node) for s in services]))
         clusters.append(
             {
-                **cluster(f"outside-{host}", [endpoint(host, 443)]),
+                **cluster(f"outside-{host.name}", [endpoint(host.host, host.port)]),
                 "type": "LOGICAL_DNS",
                 "connect_timeout": "5s",
                 "dns_lookup_family": "V4_PREFERRED",
@@ -150,7 +151,7 @@ def _to_outside(graph: Graph, networks: NodeNetworks, node: str) -> tuple[list[C
     return [listener], clusters
 
 
-def _egress_chain(host: str, callers: Iterable[Instance]) -> Config:
+def _egress_chain(host: Outside, callers: Iterable[Instance]) -> Config:
     rules = {
         caller.host: {
             "permissions": [{"any": True}],
@@ -158,9 +159,9 @@ def _egress_chain(host: str, callers: Iterable[Instance]) -> Config:
         }
         for caller in callers
     }
-    name = f"egress-{host}"
+    name = f"egress-{host.name}"
     return {
-        "filter_chain_match": {"server_names": [host]},
+        "filter_chain_match": {"server_names": [host.sni]},
         "transport_socket": server_tls(),
-        "filters": [network_rbac(rules, name), tcp_proxy(f"outside-{host}", name)],
+        "filters": [network_rbac(rules, name), tcp_proxy(f"outside-{host.name}", name)],
     }

@@ -28,6 +28,7 @@ from render.envoy.parts import (
     server_tls,
     tcp_proxy,
 )
+from topology.egress import Outside, outside
 from topology.graph import GATEWAY, METRICS, Graph
 from topology.model import Call, Edge, Instance, Port, Protocol, Service
 from topology.network import EGRESS_PORT, METRICS_PORT, NodeNetworks
@@ -65,8 +66,9 @@ def sidecar_config(graph: Graph, networks: NodeNetworks, instance: Instance) -> 
     listeners += outbound[0]
     clusters += outbound[1]
     if service.egress:
-        listeners.append(_egress_listener(service.egress, pod.sidecar))
-        clusters += [_egress_cluster(host, networks, instance.node) for host in service.egress]
+        found = [outside(entry) for entry in service.egress]
+        listeners += _egress_listeners(found, pod.sidecar)
+        clusters += [_egress_cluster(host, networks, instance.node) for host in found]
     return bootstrap(instance.node, instance.service, listeners, clusters)
 
 
@@ -75,7 +77,7 @@ def callee_names(graph: Graph, instance: Instance) -> tuple[str, ...]:
     service = graph.service(instance.service)
     names = {call.to for call in service.calls}
     names |= {e.callee.host for e in graph.outbound(instance) if e.port == METRICS}
-    return tuple(sorted(names | set(service.egress)))
+    return tuple(sorted(names | {outside(entry).host for entry in service.egress}))
 
 
 def _probe_cluster(service: Service, app: str) -> Config:
@@ -293,27 +295,28 @@ def _scrape_cluster(graph: Graph, networks: NodeNetworks, edge: Edge, name: str)
     )
 
 
-def _egress_listener(hosts: Iterable[str], sidecar: str) -> Config:
-    """Takes the app's own TLS for the listed names, by its SNI; anything else is closed and logged."""
-    chains = [
+def _egress_listeners(hosts: Iterable[Outside], sidecar: str) -> list[Config]:
+    """Take the app's own TLS for the listed names, by its SNI; anything else is closed and logged."""
+    by_port: dict[int, list[Config]] = {}
+    for host in hosts:
+        name = f"egress-{host.name}"
+        chain = {"filter_chain_match": {"server_names": [host.host]}, "filters": [tcp_proxy(name, name)]}
+        by_port.setdefault(host.port, []).append(chain)
+    return [
         {
-            "filter_chain_match": {"server_names": [host]},
-            "filters": [tcp_proxy(f"egress-{host}", f"egress-{host}")],
+            "name": f"egress-{port}",
+            "address": address(sidecar, port),
+            "listener_filters": [TLS_INSPECTOR],
+            "filter_chains": chains,
         }
-        for host in hosts
+        for port, chains in by_port.items()
     ]
-    return {
-        "name": "egress",
-        "address": address(sidecar, 443),
-        "listener_filters": [TLS_INSPECTOR],
-        "filter_chains": chains,
-    }
 
 
-def _egress_cluster(host: str, networks: NodeNetworks, node: str) -> Config:
+def _egress_cluster(host: Outside, networks: NodeNetworks, node: str) -> Config:
     gateway = Instance(GATEWAY, node)
     return cluster(
-        f"egress-{host}",
+        f"egress-{host.name}",
         [endpoint(networks.gateway_mesh, EGRESS_PORT)],
-        transport_socket=client_tls(gateway.identity, host),
+        transport_socket=client_tls(gateway.identity, host.sni),
     )

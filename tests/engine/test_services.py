@@ -23,4 +23,7 @@ def test_the_configuration_counts() -> None:
 
 
 def test_the_gateway_stands_in_the_table_too() -> None:
-    assert "100.64.1.2" in planned_facts("oracle1", {}, KEYS)["gateway"]["address"]
+    assert (
+        "100.64.1.2"
+        in planned_facts("oracle1", {"agentic-mesh:domain": "mesh.example.com"}, KEYS)["gateway"]["address"]
+    )

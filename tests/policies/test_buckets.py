@@ -7,7 +7,8 @@ import pytest
 from policies import buckets
 from policies.buckets import ENCRYPTION, KEY, LIFECYCLE, LOCK, POLICY, PRIVATE, VERSIONING
 from policies.values import UNKNOWN
-from tests.policies.samples import bucket_policy, bucket_stack, resource
+from tests.policies.samples import bucket_policy
+from tests.policies.stacks import bucket_stack, resource
 
 _BUCKET = "aws:s3/bucket:Bucket"
 

@@ -8,7 +8,8 @@ from policies import images
 from policies.images import BUILD, PULL
 from policies.subject import CONTAINER
 from policies.values import UNKNOWN
-from tests.policies.samples import DIGEST, container, resource
+from tests.policies.samples import DIGEST, container
+from tests.policies.stacks import resource
 
 
 @pytest.mark.parametrize(

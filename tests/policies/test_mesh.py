@@ -9,7 +9,8 @@ import pytest
 from policies import mesh
 from policies.subject import CONTAINER
 from policies.values import UNKNOWN, Resource
-from tests.policies.samples import container, door, labels, pod, replaced, upload
+from tests.policies.samples import labels
+from tests.policies.stacks import door, pod, replaced, upload
 from topology.network import EGRESS_PORT, METRICS_PORT
 
 Config = dict[str, Any]
@@ -210,7 +211,12 @@ def test_without_the_gateway_s_label_nothing_can_be_compared(nodes: Any) -> None
     assert "agentic-mesh.nodes" in found[0][1]
 
 
-def test_containers_of_no_mesh_are_not_overlooked() -> None:
+def test_without_a_gateway_nothing_can_be_compared() -> None:
     found = unpaired([r for r in stack() if r.name != "agentic-mesh-gateway"])
     assert [urn for urn, _ in found] == [""]
-    assert container()["labels"]
+
+
+def test_a_gateway_of_a_node_that_its_own_label_does_not_name() -> None:
+    told = labels(service="gateway", node="other", part="gateway", nodes="oracle1:control:100.64.1.2")
+    found = unpaired(replaced(stack(), CONTAINER, "agentic-mesh-gateway", labels=told))
+    assert [urn for urn, _ in found] == ["urn:agentic-mesh-gateway"]

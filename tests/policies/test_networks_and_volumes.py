@@ -9,7 +9,8 @@ from policies.networks import NETWORK
 from policies.subject import CONTAINER
 from policies.values import UNKNOWN, Resource
 from policies.volumes import VOLUME
-from tests.policies.samples import DATA_ROOT, container, door, labels, network, pod, replaced, resource, volume
+from tests.policies.samples import DATA_ROOT, container, labels, network, volume
+from tests.policies.stacks import door, pod, replaced, resource
 
 
 @pytest.mark.parametrize(

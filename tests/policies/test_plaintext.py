@@ -108,6 +108,13 @@ def test_entrypoints_are_looked_at_too() -> None:
     assert list(plaintext.no_secret_argument(CONTAINER, container(entrypoints=["run", "--password=correct-horse"])))
 
 
+def test_a_secret_instead_of_a_variable() -> None:
+    for shape in SHAPES:
+        messages = in_environment(shape)
+        assert len(messages) == 1
+        assert shape not in messages[0]
+
+
 def test_what_is_not_known_may_be_a_generated_secret() -> None:
     for messages in (in_environment("A=b", UNKNOWN), in_command(UNKNOWN), in_labels("apiKey", UNKNOWN)):
         assert len(messages) == 1

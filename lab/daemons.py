@@ -1,0 +1,152 @@
+"""The Docker daemon of a node: a real one, with its own containerd, in the node's network namespace."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Final
+
+from lab import processes
+from lab.machine import LabError, in_namespace, run
+from lab.places import PREFIX, Node
+
+_START_SECONDS: Final = 60
+
+# gVisor's own network stack fails here ("cannot run with network enabled in root network namespace"), and a machine
+# that is itself virtual has no KVM; cgroup version 1 is one that it cannot always join.
+_RUNSC: Final = {"path": "/usr/bin/runsc", "runtimeArgs": ["--platform=ptrace", "--ignore-cgroups", "--network=host"]}
+
+
+def start_daemons(node: Node) -> None:
+    """Start containerd, then dockerd, and return when Docker answers."""
+    for folder in (node.run, node.docker_root):
+        folder.mkdir(parents=True, exist_ok=True)
+    if not processes.alive(_containerd_pid(node)):
+        _clean_sockets(node)
+        _write_containerd(node)
+        processes.start(
+            in_namespace(node.namespace, "containerd", "--config", str(node.run / "containerd.toml")),
+            _containerd_pid(node),
+            _log(node, "containerd"),
+        )
+    _await(node, "containerd", _containerd_socket(node))
+    if not processes.alive(_dockerd_pid(node)):
+        _write_daemon_json(node)
+        (node.run / "dockerd-own.pid").unlink(missing_ok=True)
+        processes.start(
+            in_namespace(node.namespace, "dockerd", "--config-file", str(node.run / "daemon.json")),
+            _dockerd_pid(node),
+            _log(node, "dockerd"),
+        )
+    if not processes.wait_until(lambda: answers(node), _START_SECONDS, every=0.1):
+        raise LabError(f"Docker on {node.name} does not answer; the end of its log:\n{_tail(_log(node, 'dockerd'))}")
+
+
+def stop_daemons(node: Node) -> None:
+    """Stop dockerd, then containerd. Containers run on, as the daemon's live-restore has it."""
+    processes.stop(_dockerd_pid(node))
+    processes.stop(_containerd_pid(node))
+
+
+def restart_docker(node: Node) -> None:
+    """Restart dockerd alone."""
+    processes.stop(_dockerd_pid(node))
+    start_daemons(node)
+
+
+def crash(node: Node) -> None:
+    """End everything that runs on a node at once, as a power cut does; files stay as they are."""
+    for _ in range(5):
+        pids = [*processes.mentioning(node.run), *processes.in_cgroup(cgroup(node))]
+        if not pids:
+            break
+        processes.kill(pids)
+    for mount in _mounts(node.run, node.folder / node.name):
+        run("umount", "--lazy", mount, check=False)
+    for pid_file in (_dockerd_pid(node), _containerd_pid(node)):
+        pid_file.unlink(missing_ok=True)
+    processes.remove_cgroups(cgroup(node))
+
+
+def cgroup(node: Node) -> str:
+    """Above the cgroups of all containers of a node."""
+    return f"/{PREFIX}-{node.name}"
+
+
+def answers(node: Node) -> bool:
+    """Whether the node's Docker answers."""
+    command = ["docker", "--host", node.host, "version", "--format", "{{.Server.Version}}"]
+    try:
+        return subprocess.run(command, capture_output=True, check=False, timeout=10).returncode == 0
+    except subprocess.TimeoutExpired:
+        return False
+
+
+def _containerd_socket(node: Node) -> Path:
+    return node.run / "containerd.sock"
+
+
+def _containerd_pid(node: Node) -> Path:
+    return node.run / "containerd.pid"
+
+
+def _dockerd_pid(node: Node) -> Path:
+    return node.run / "dockerd.pid"
+
+
+def _log(node: Node, program: str) -> Path:
+    return node.folder / node.name / f"{program}.log"
+
+
+def _tail(log: Path) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-15:]) if log.exists() else "(there is none)"
+
+
+def _await(node: Node, program: str, socket: Path) -> None:
+    if not processes.wait_until(socket.exists, _START_SECONDS):
+        raise LabError(f"{program} on {node.name} did not start; its log:\n{_tail(_log(node, program))}")
+
+
+def _clean_sockets(node: Node) -> None:
+    """Sockets that a crash left behind answer nobody and are taken for live ones."""
+    for path in (_containerd_socket(node), node.run / "containerd.sock.ttrpc", node.socket):
+        path.unlink(missing_ok=True)
+
+
+def _write_containerd(node: Node) -> None:
+    lines = [
+        "version = 2",
+        f'root = "{node.folder / node.name / "containerd"}"',
+        f'state = "{node.run / "containerd"}"',
+        # Docker needs none of Kubernetes' part, and two of them would fight for one port.
+        'disabled_plugins = ["io.containerd.grpc.v1.cri"]',
+        "[grpc]",
+        f'address = "{_containerd_socket(node)}"',
+    ]
+    (node.run / "containerd.toml").write_text("\n".join(lines) + "\n")
+
+
+def _write_daemon_json(node: Node) -> None:
+    """The daemon's settings: those of a prepared host, and what keeps two daemons on one machine apart."""
+    settings = {
+        "data-root": str(node.docker_root),
+        "live-restore": True,
+        "log-driver": "json-file",
+        "log-opts": {"max-size": "10m", "max-file": "3"},
+        "runtimes": {"runsc": _RUNSC},
+        "hosts": [node.host],
+        "exec-root": str(node.run / "exec"),
+        "pidfile": str(node.run / "dockerd-own.pid"),
+        "containerd": str(_containerd_socket(node)),
+        "cgroup-parent": cgroup(node),
+        "exec-opts": ["native.cgroupdriver=cgroupfs"],
+        "storage-driver": "overlay2",
+    }
+    (node.run / "daemon.json").write_text(json.dumps(settings, indent=2))
+
+
+def _mounts(*below: Path) -> list[str]:
+    """Mount points below folders, innermost first."""
+    points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    return sorted((point for point in points if any(Path(point).is_relative_to(top) for top in below)), reverse=True)

@@ -1,0 +1,67 @@
+"""What the lab needs of the machine, checked before anything is made; each lack is named with its mend."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+
+class LabError(RuntimeError):
+    """The lab cannot do what was asked; the message says why and what to do."""
+
+
+PROGRAMS: Final[Mapping[str, str]] = {
+    "containerd": "containerd",
+    "dockerd": "docker.io",
+    "debootstrap": "debootstrap",
+    "ip": "iproute2",
+    "iptables": "iptables",
+    "nsenter": "util-linux",
+    "runc": "runc",
+    "runsc": "runsc",
+}
+"""Program -> Debian package."""
+
+STATIC_BUSYBOX: Final = Path("/bin/busybox")
+
+
+def check_machine() -> None:
+    """Raise one `LabError` that names everything missing."""
+    lacks = []
+    if os.geteuid() != 0:
+        lacks.append("root: the lab makes network namespaces and runs Docker daemons; run it with sudo")
+    packages = [package for program, package in PROGRAMS.items() if shutil.which(program) is None]
+    if not STATIC_BUSYBOX.exists():
+        packages.append("busybox-static")
+    if packages:
+        names = " ".join(sorted(packages))
+        lacks.append(f"programs: apt-get install -y --no-install-recommends {names}")
+    if "overlay" not in Path("/proc/filesystems").read_text():
+        lacks.append("overlayfs in the kernel: modprobe overlay")
+    if lacks:
+        raise LabError("this machine lacks\n" + "\n".join(f"  - {lack}" for lack in lacks))
+
+
+def run(*command: str, check: bool = True, timeout: float = 60) -> str:
+    """Run a short command and return what it prints; a failure is a `LabError` with the command's own words."""
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise LabError(f"{' '.join(command)}: {error}") from error
+    if check and result.returncode != 0:
+        raise LabError(f"{' '.join(command)} failed: {(result.stderr or result.stdout).strip()}")
+    return result.stdout
+
+
+def succeeds(*command: str) -> bool:
+    """Whether a short command exits with 0."""
+    return subprocess.run(command, capture_output=True, check=False, timeout=60).returncode == 0
+
+
+def in_namespace(namespace: str, *command: str) -> Sequence[str]:
+    """The command, run in a network namespace; not by `ip netns exec`, which hides the cgroups from a daemon."""
+    return ("nsenter", f"--net=/var/run/netns/{namespace}", *command)

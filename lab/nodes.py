@@ -1,0 +1,103 @@
+"""The lab's two nodes as one thing: up, down, and never two of them."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from lab import daemons, link
+from lab.machine import LabError, check_machine
+from lab.places import LOCK, RUN, Node, nodes
+
+_OWNER = RUN / "folder"
+
+
+@contextlib.contextmanager
+def locked() -> Iterator[None]:
+    """Keeps a second command that changes a lab from running at the same time."""
+    LOCK.parent.mkdir(parents=True, exist_ok=True)
+    with LOCK.open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LabError("another lab command is at work on this machine; let it end, then run this again") from None
+        yield
+
+
+def start_nodes(folder: Path) -> tuple[Node, ...]:
+    """Both nodes with a Docker that answers. What a killed lab left behind is cleared away first."""
+    check_machine()
+    _refuse_other(folder)
+    found = nodes(folder)
+    RUN.mkdir(parents=True, exist_ok=True)
+    _OWNER.write_text(json.dumps(str(folder)))
+    for node in found:
+        if not daemons.answers(node):
+            daemons.crash(node)
+    link.make_link(found)
+    with ThreadPoolExecutor(len(found)) as threads:
+        list(threads.map(daemons.start_daemons, found))
+    return found
+
+
+def remove_nodes(folder: Path, *, everything: bool = False) -> None:
+    """Leave no process, mount, namespace, network or container. Images stay on disk, or go too with `everything`."""
+    _refuse_other(folder)
+    for node in nodes(folder):
+        if not everything and daemons.answers(node):
+            _remove_containers(node)
+        daemons.stop_daemons(node)
+        daemons.crash(node)
+    link.remove_link(nodes(folder))
+    for node in nodes(folder):
+        _remove_files(node, everything=everything)
+    shutil.rmtree(RUN, ignore_errors=True)
+
+
+def running(folder: Path) -> bool:
+    """Whether this folder's lab is up."""
+    return _owner() == folder and all(daemons.answers(node) for node in nodes(folder))
+
+
+def _remove_containers(node: Node) -> None:
+    """Leave images alone in Docker's own data, so that the next start finds them."""
+    import docker
+
+    client = docker.DockerClient(base_url=node.host)
+    for container in client.containers.list(all=True, ignore_removed=True):
+        container.remove(force=True, v=True)
+    client.volumes.prune(filters={"all": True})
+    for volume in client.volumes.list():
+        volume.remove(force=True)
+    client.networks.prune()
+    client.close()
+
+
+def _remove_files(node: Node, *, everything: bool) -> None:
+    if everything:
+        shutil.rmtree(node.folder / node.name, ignore_errors=True)
+        return
+    if node.data_root.is_dir():
+        for path in node.data_root.iterdir():
+            if path != node.docker_root:
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _owner() -> Path | None:
+    try:
+        return Path(json.loads(_OWNER.read_text()))
+    except (OSError, ValueError):
+        return None
+
+
+def _refuse_other(folder: Path) -> None:
+    """Two labs would fight for one tailnet. Another folder's lab of which nothing runs any more is none."""
+    owner = _owner()
+    if owner is None or owner == folder or not any(daemons.answers(node) for node in nodes(owner)):
+        return
+    raise LabError(f"a lab is up already, in {owner}\n  mend: python -m lab --folder {owner} down")

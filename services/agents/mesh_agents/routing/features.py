@@ -1,0 +1,49 @@
+"""From a prompt to the numbers that the router weighs."""
+
+import re
+from typing import Final
+
+from mesh_agents.routing.lexicon import PATTERNS
+
+LIMIT: Final = 4000
+"""Characters that are looked at: the first and the last half of it. It bounds the time of a decision."""
+_CAP: Final = 5
+_WORD: Final = re.compile(r"\w+")
+
+
+def excerpt(prompt: str) -> str:
+    """The part of a prompt that decides: a long paste has its request before or behind it."""
+    if len(prompt) <= LIMIT:
+        return prompt
+    return f"{prompt[: LIMIT // 2]}\n{prompt[-LIMIT // 2 :]}"
+
+
+def features(prompt: str) -> dict[str, float]:
+    """Named features, each 0 to about 1; those that are 0 are absent."""
+    text = excerpt(prompt)
+    words = _WORD.findall(text)
+    found: dict[str, float] = {}
+    for name, pattern in PATTERNS.items():
+        hits = min(sum(1 for _ in pattern.finditer(text)), _CAP)
+        if hits:
+            found[name] = 1.0
+            found[f"{name} (repeated)"] = (hits - 1) / (_CAP - 1)
+    found["length"] = min(len(words), 60) / 60
+    found["short"] = 1.0 if len(words) <= 8 else 0.0
+    found["commas"] = min(text.count(","), 5) / 5
+    found["question"] = 1.0 if "?" in text else 0.0
+    if "document named" in found and "own material" in found:
+        found["own document"] = 1.0
+    if "document named" in found and "lookup phrase" in found:
+        found["document looked up"] = 1.0
+    actions = found.get("action asked for (repeated)", 0.0)
+    if actions:
+        found["several actions"] = min(actions * (_CAP - 1), 2) / 2
+    return {name: value for name, value in found.items() if value}
+
+
+def words(prompt: str) -> list[str]:
+    """The distinct lower-case words and pairs of words, beside the named features."""
+    tokens = [token.lower() for token in _WORD.findall(excerpt(prompt))][:400]
+    pairs = [f"{a} {b}" for a, b in zip(tokens, tokens[1:], strict=False)]
+    return sorted({*tokens, *pairs})
