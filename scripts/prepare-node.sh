@@ -67,7 +67,8 @@ Tailnet and deploys
   --address ADDRESS      tailnet address this node must have (default 100.64.1.1 for gpu, 100.64.1.2 for control)
   --name NAME            its name on the tailnet (default thanos or oracle1)
   --auth-key-file FILE   file with the tailnet auth key, `-` for standard input; never given as an argument
-  --deploy-user NAME     user that deploys by SSH (default deploy); in the docker group, which equals root
+  --deploy-user NAME     user that deploys by SSH (default deploy, whom the tailnet's SSH rules name); in the docker
+                         group, which equals root
   --deploy-key FILE      public SSH key for it, where the tailnet's own SSH is not used
 
   --help                 this text
