@@ -6,6 +6,12 @@ from components.context import ServiceArgs
 from components.pod import Pod, PodArgs
 from render.grafana import grafana_datasources
 
+# Grafana takes the password from its file when the database is new only; a new secrets epoch has to reach an old one.
+_START = (
+    "grafana cli --homepath /usr/share/grafana admin reset-admin-password --password-from-stdin "
+    "</config/admin-password >/dev/null || echo 'the admin password was left as it is'; exec /run.sh"
+)
+
 
 class Grafana(pulumi.ComponentResource):
     """Creates Grafana's pod. People are viewers until an administrator makes them more."""
@@ -18,6 +24,7 @@ class Grafana(pulumi.ComponentResource):
             PodArgs(
                 context=args.context,
                 service=args.service,
+                entrypoints=["sh", "-c", _START],
                 files={
                     "admin-password": args.context.secret("grafana-admin-password"),
                     "provisioning/datasources/mesh.yaml": grafana_datasources(),

@@ -20,7 +20,7 @@ from pulumi.runtime.proto import provider_pb2
 from engine.check import Failure
 from engine.provider import PlanProvider
 from engine.schema import resource_schema
-from engine.wire import json_plain, plain
+from engine.wire import UNKNOWN_ON_WIRE, json_plain, plain
 
 Values = dict[str, Any]
 """Properties as plain values, secrets opened."""
@@ -50,10 +50,16 @@ class Resource:
     """The property that names the resource, where one is made up if the program gives none."""
     by_name: ClassVar[bool] = True
     """Whether two cannot exist with one name, so that a replaced one goes before its successor comes."""
+    remade: ClassVar[frozenset[str]] = frozenset()
+    """Outputs that an update makes anew, so that its plan cannot show them."""
 
     def check(self, inputs: Values) -> Iterable[Failure]:
         """What the real provider refuses although its schema allows it."""
         return ()
+
+    def completed(self, inputs: Values) -> Values:
+        """Further inputs that the provider finds out itself, such as the hash of a folder."""
+        return {}
 
     def create(self, config: Values, inputs: Values) -> tuple[str, Values]:
         """Make it; its id, and the outputs that are not inputs."""
@@ -92,9 +98,6 @@ class LabProvider(PlanProvider):
             self._configured[_stack(request.urn)] = {**self._environment, **values}
         return super().Configure(request, context)
 
-    def Handshake(self, request: Any, context: grpc.ServicerContext) -> Any:
-        return super().Handshake(request, context)
-
     def Check(self, request: Any, context: grpc.ServicerContext) -> Any:
         token = _token(request.urn)
         resource = self._resources.get(token)
@@ -109,7 +112,10 @@ class LabProvider(PlanProvider):
             made = f"{request.urn.split('::')[-1]}-{secrets.token_hex(4)[:7]}"
             response.inputs[resource.named] = old.string_value if old is not None else made
             response.inputs["__defaults"] = [resource.named]
-        failures = resource.check(plain(response.inputs))
+        failures = list(resource.check(plain(response.inputs)))
+        if not failures and not response.failures:
+            for name, value in resource.completed(plain(response.inputs)).items():
+                response.inputs[name] = value
         response.failures.extend(provider_pb2.CheckFailure(property=f.property, reason=f.reason) for f in failures)
         return response
 
@@ -143,7 +149,9 @@ class LabProvider(PlanProvider):
         known = resource_schema(_token(request.urn)).outputs
         kept = {name: value for name, value in _raw(request.olds).items() if name in known}
         kept = {name: value for name, value in kept.items() if name not in request.old_inputs.fields}
-        if not request.preview:
+        if request.preview:
+            kept |= dict.fromkeys(resource.remade, UNKNOWN_ON_WIRE)
+        else:
             config, olds, news = self._config(request.urn), plain(request.olds), plain(request.news)
             kept |= _guarded(context, request.news, lambda: resource.update(config, request.id, olds, news))
         return provider_pb2.UpdateResponse(properties=_merged(request.news, kept))

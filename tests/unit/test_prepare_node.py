@@ -388,17 +388,38 @@ def test_a_logical_volume_on_luks_counts_as_encrypted(encrypted: Path) -> None:
     assert states(run(encrypted, "--role", "control").stdout)["encrypted data volume"] == "ok"
 
 
-@pytest.mark.parametrize(("start", "end", "empty"), [(b"", b"", True), (b"data", b"", False), (b"", b"data", False)])
-def test_zeros_at_both_ends_are_looked_for(bare: Path, start: bytes, end: bytes, empty: bool) -> None:
-    size = 16 * 1024 * 1024
+MIB = 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    ("what", "at", "names", "mounted", "blkid", "empty"),
+    [
+        ("nothing on it", None, "sdb", "", 2, True),
+        ("bytes at the start", 0, "sdb", "", 2, False),
+        ("bytes at the end", 16 * MIB - 1, "sdb", "", 2, False),
+        ("a partition", None, "sdb\nsdb1", "", 2, False),
+        ("a mount", None, "sdb", "/mnt", 2, False),
+        ("a signature", None, "sdb", "", 0, False),
+        ("several signatures", None, "sdb", "", 8, False),
+    ],
+)
+def test_only_an_empty_device_is_empty(
+    bare: Path, what: str, at: int | None, names: str, mounted: str, blkid: int, empty: bool
+) -> None:
+    """A file in place of the device, and stand-ins for the three programs that only know real devices."""
     device = bare / "device"
     with device.open("wb") as stream:
-        stream.write(start)
-        stream.truncate(size)
-        stream.seek(size - len(end))
-        stream.write(end)
-    result = call(bare, f'is_zero "{device}" 0 && is_zero "{device}" {size - 4194304}')
-    assert (result.returncode == 0) is empty
+        stream.truncate(16 * MIB)
+        if at is not None:
+            stream.seek(at)
+            stream.write(b"x")
+    stand_ins = (
+        f'lsblk() {{ if [[ $* == *MOUNTPOINT* ]]; then echo "{mounted}"; else echo "{names}"; fi; }}; '
+        f"blkid() {{ return {blkid}; }}; blockdev() {{ echo {16 * MIB}; }}; "
+    )
+    result = call(bare, stand_ins + f'if device_is_empty "{device}"; then echo empty; fi')
+    assert (result.stdout == "empty\n") is empty, what
+    assert result.returncode == 0, result.stderr
 
 
 def test_nothing_is_formatted_without_the_word(bare: Path) -> None:

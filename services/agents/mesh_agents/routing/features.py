@@ -40,10 +40,3 @@ def features(prompt: str) -> dict[str, float]:
     if actions:
         found["several actions"] = min(actions * (_CAP - 1), 2) / 2
     return {name: value for name, value in found.items() if value}
-
-
-def words(prompt: str) -> list[str]:
-    """The distinct lower-case words and pairs of words, beside the named features."""
-    tokens = [token.lower() for token in _WORD.findall(excerpt(prompt))][:400]
-    pairs = [f"{a} {b}" for a, b in zip(tokens, tokens[1:], strict=False)]
-    return sorted({*tokens, *pairs})

@@ -1,0 +1,192 @@
+"""`docker.Container` on a real daemon, as the real provider does it step by step."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+import docker
+
+from engine.check import Failure
+from lab.docker_client import connect, found, removed, saying
+from lab.docker_spec import archive, container_spec, device_requests, restart_policy, unknown
+from lab.provider import InitFailedError, Resource, ResourceError, Values
+
+_MIB: Final = 1024 * 1024
+_NOT_HEALTHY: Final = "container failed to be in healthy state"
+_RECORDS: Final = threading.Lock()
+
+
+class Container(Resource):
+    """Created, joined to its networks, filled with its uploads, started, and waited for."""
+
+    in_place: ClassVar[frozenset[str]] = frozenset(
+        """cpuSet cpuShares destroyGraceSeconds healthcheck init maxRetryCount memory memorySwap mustRun removeVolumes
+        restart start tmpfs wait waitTimeout""".split()
+    )
+    unordered: ClassVar[frozenset[str]] = frozenset(
+        """dns dnsOpts dnsSearches envs groupAdds hosts labels mounts networksAdvanced securityOpts ulimits uploads
+        volumes""".split()
+    )
+    named: ClassVar[str] = "name"
+
+    def check(self, inputs: Values) -> Iterable[Failure]:
+        """What this provider would have to ignore."""
+        return unknown(inputs)
+
+    def create(self, config: Values, inputs: Values) -> tuple[str, Values]:
+        """As the real provider: one failed half-way is left for the next `up` to find by its name."""
+        client = connect(config)
+        if found(lambda: client.inspect_image(inputs["image"])) is None:
+            raise ResourceError(f"Unable to create container with image {inputs['image']}: there is no such image")
+        with saying("Unable to create container"):
+            made = client.create_container_from_config(container_spec(inputs), inputs["name"])
+        identifier = str(made["Id"])
+        record_devices(config, inputs["name"], device_requests(inputs))
+        try:
+            _join(client, identifier, inputs)
+            for upload in inputs.get("uploads") or ():
+                with saying("Unable to upload volume content"):
+                    client.put_archive(identifier, "/", archive(upload))
+            if inputs.get("start", True):
+                _start(client, identifier, inputs)
+        except ResourceError as error:
+            raise InitFailedError(identifier, _outputs(client.inspect_container(identifier)), str(error)) from error
+        return identifier, _outputs(client.inspect_container(identifier))
+
+    def read(self, config: Values, identifier: str, inputs: Values, outputs: Values) -> tuple[Values, Values] | None:
+        """What can be changed by hand on a container that stays the same one."""
+        client = connect(config)
+        state = found(lambda: client.inspect_container(identifier))
+        if state is None:
+            return None
+        host = state["HostConfig"]
+        if not inputs:
+            inputs = _imported(state)
+        now = {
+            "name": state["Name"].lstrip("/"),
+            "memory": host["Memory"] // _MIB,
+            "memorySwap": host["MemorySwap"] // _MIB if host["MemorySwap"] > 0 else host["MemorySwap"],
+            "cpuShares": host["CpuShares"],
+            "restart": host["RestartPolicy"]["Name"] or "no",
+        }
+        inputs |= {key: value for key, value in now.items() if key in inputs and inputs[key] != value}
+        if not state["State"]["Running"] and inputs.get("mustRun", True):
+            # As the real provider shows a stopped container: one that no longer has to run.
+            inputs["mustRun"] = False
+        return inputs, _outputs(state)
+
+    def update(self, config: Values, identifier: str, olds: Values, news: Values) -> Values:
+        """Limits and restart policy; a container that has to run again is started.
+
+        Health check, init and tmpfs are no reason for the real provider to replace a container, nor does it change
+        them: it notes them, and that is all. The same happens here, so that a test can find it out.
+        """
+        client = connect(config)
+        limits = {
+            "cpu_shares": int(news["cpuShares"]) if news.get("cpuShares") else None,
+            "cpuset_cpus": news.get("cpuSet"),
+            "mem_limit": int(news["memory"]) * _MIB if news.get("memory") else None,
+            "memswap_limit": int(news["memorySwap"]) * _MIB if news.get("memorySwap", 0) > 0 else None,
+            "restart_policy": restart_policy(news),
+        }
+        with saying("Unable to update a container"):
+            client.update_container(identifier, **limits)
+        running = client.inspect_container(identifier)["State"]["Running"]
+        if not running and news.get("mustRun", True) and news.get("start", True):
+            with saying("Unable to start container"):
+                client.start(identifier)
+        return _outputs(client.inspect_container(identifier))
+
+    def delete(self, config: Values, identifier: str, inputs: Values, outputs: Values) -> None:
+        """Asked to end for `destroyGraceSeconds`, then removed with its anonymous volumes."""
+        client = connect(config)
+        grace = int(inputs.get("destroyGraceSeconds") or 0)
+        with saying(f"Error stopping container {identifier}"):
+            found(lambda: client.stop(identifier, timeout=grace))
+        with_volumes = inputs.get("removeVolumes", True)
+        removed(
+            lambda: client.remove_container(identifier, v=with_volumes, force=True),
+            f"Error deleting container {identifier}",
+        )
+        record_devices(config, inputs["name"], [])
+
+
+def record_devices(config: Values, name: str, requests: list[dict[str, Any]]) -> None:
+    """Note what was asked of devices: the lab has none, so that Docker is not asked."""
+    path = devices_file(Path(config["folder"]), config["host"])
+    with _RECORDS:
+        noted = json.loads(path.read_text()) if path.exists() else {}
+        noted.pop(name, None)
+        if requests:
+            noted[name] = requests
+        path.write_text(json.dumps(noted, indent=2))
+
+
+def devices_file(folder: Path, host: str) -> Path:
+    """Where the device requests of a daemon's containers are noted, by container."""
+    return folder / f"devices-{Path(host).parent.name}.json"
+
+
+def _join(client: docker.APIClient, identifier: str, inputs: Values) -> None:
+    networks = inputs.get("networksAdvanced") or []
+    if networks:
+        with saying("Unable to disconnect the default network"):
+            client.disconnect_container_from_network(identifier, "bridge")
+    # The real provider knows a set here, so that the order of the program means nothing.
+    for network in sorted(networks, key=lambda network: str(network["name"])):
+        with saying(f"Unable to connect to network '{network['name']}'"):
+            client.connect_container_to_network(
+                identifier, network["name"], ipv4_address=network.get("ipv4Address"), aliases=network.get("aliases")
+            )
+
+
+def _start(client: docker.APIClient, identifier: str, inputs: Values) -> None:
+    with saying("Unable to start container"):
+        client.start(identifier)
+    if inputs.get("wait"):
+        _await_health(client, identifier, int(inputs.get("waitTimeout") or 60))
+    elif inputs.get("mustRun", True) and not client.inspect_container(identifier)["State"]["Running"]:
+        raise ResourceError("container exited immediately")
+
+
+def _await_health(client: docker.APIClient, identifier: str, seconds: int) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if client.inspect_container(identifier)["State"].get("Health", {}).get("Status") == "healthy":
+            return
+        time.sleep(0.5)
+    raise ResourceError(_NOT_HEALTHY)
+
+
+def _outputs(state: dict[str, Any]) -> Values:
+    networks = state["NetworkSettings"]["Networks"]
+    outputs: Values = {
+        "networkDatas": [
+            {"networkName": name, "ipAddress": network["IPAddress"], "gateway": network["Gateway"]}
+            for name, network in sorted(networks.items())
+        ]
+    }
+    if not state["State"]["Running"]:
+        outputs["exitCode"] = state["State"]["ExitCode"]
+    return outputs
+
+
+def _imported(state: dict[str, Any]) -> Values:
+    """The inputs that an import finds; others have to be in the program and show in its first plan."""
+    host, config = state["HostConfig"], state["Config"]
+    return {
+        "name": state["Name"].lstrip("/"),
+        "image": state["Image"],
+        "command": config["Cmd"],
+        "entrypoints": config["Entrypoint"],
+        "user": config["User"] or None,
+        "memory": host["Memory"] // _MIB or None,
+        "restart": host["RestartPolicy"]["Name"],
+        "readOnly": host["ReadonlyRootfs"],
+        "labels": [{"label": key, "value": value} for key, value in sorted((config["Labels"] or {}).items())],
+    }

@@ -1,0 +1,94 @@
+"""Decides by which route a request is answered, without asking a model.
+
+A linear classifier over named features: the decision takes well under a millisecond, has no dependency that can be
+away, and can be explained by the features that made it. `training/train.py` makes the weights.
+"""
+
+import json
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any, Final
+
+from mesh_agents.routing.features import features
+from mesh_agents.routing.routes import MODELS, Route
+
+CLEAR: Final = 0.5
+"""Probability from which a decision counts as clear."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """A route, the model on it and why."""
+
+    route: Route
+    model: str
+    forced: bool
+    confidence: float
+    """Probability of the route, 0 to 1; 1 when the caller forced it."""
+    reasons: tuple[str, ...]
+    """What spoke for the route, strongest first."""
+    milliseconds: float
+
+    def metadata(self) -> dict[str, Any]:
+        """The form in which callers see it."""
+        return {
+            "route": self.route.value,
+            "model": self.model,
+            "forced": self.forced,
+            "confidence": round(self.confidence, 3),
+            "clear": self.confidence >= CLEAR,
+            "reasons": list(self.reasons),
+            "decision_ms": round(self.milliseconds, 3),
+        }
+
+
+class Router:
+    """The classifier with its weights."""
+
+    def __init__(self, weights: Mapping[str, Mapping[str, float]], bias: Mapping[str, float]) -> None:
+        """Keep the weights: route -> feature -> weight, and route -> bias."""
+        self._weights = {Route(route): dict(values) for route, values in weights.items()}
+        self._bias = {Route(route): value for route, value in bias.items()}
+
+    @classmethod
+    def load(cls) -> "Router":
+        """The router with the weights that are part of this package."""
+        data = json.loads(resources.files(__package__).joinpath("weights.json").read_text("utf-8"))
+        return cls(data["weights"], data["bias"])
+
+    def decide(self, prompt: str) -> Decision:
+        """The most probable route of `prompt`."""
+        start = time.perf_counter()
+        found = features(prompt)
+        scores = {
+            route: self._bias[route] + sum(weights.get(name, 0.0) * value for name, value in found.items())
+            for route, weights in self._weights.items()
+        }
+        top = max(scores.values())
+        total = sum(math.exp(score - top) for score in scores.values())
+        route = max(scores, key=lambda candidate: scores[candidate])
+        shares = {name: self._weights[route].get(name, 0.0) * value for name, value in found.items()}
+        reasons = tuple(name for name, share in sorted(shares.items(), key=lambda item: -item[1])[:3] if share > 0)
+        return Decision(
+            route=route,
+            model=MODELS[route],
+            forced=False,
+            confidence=1 / total,
+            reasons=reasons or ("nothing spoke for another route",),
+            milliseconds=(time.perf_counter() - start) * 1000,
+        )
+
+
+def forced(route: Route, model: str | None = None) -> Decision:
+    """The caller's own choice of route, and of the model on it."""
+    return Decision(
+        route=route,
+        model=model or MODELS[route],
+        forced=True,
+        confidence=1.0,
+        reasons=("the caller chose it",),
+        milliseconds=0.0,
+    )

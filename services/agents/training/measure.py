@@ -1,0 +1,50 @@
+"""Measures the router on prompts that it was not made from: `python -m training.measure`, in this service's folder."""
+
+import statistics
+from typing import Any, Final
+
+from mesh_agents.llm.prices import Prices
+from mesh_agents.routing.router import Router
+from mesh_agents.routing.routes import MODELS, Route
+from training.corpus import load, test_part
+
+ANSWER_TOKENS: Final = {
+    Route.SIMPLE: 150,
+    Route.CODE: 700,
+    Route.COMPLEX: 1200,
+    Route.SEARCH: 300,
+    Route.MULTI_STEP: 2500,
+}
+"""Assumed length of an answer on each route; cost is an estimate with these, the same for both sides."""
+CONTEXT_TOKENS: Final = {Route.SEARCH: 2500, Route.MULTI_STEP: 6000}
+"""Assumed tokens of found passages and of earlier steps."""
+
+
+def measure(pairs: list[tuple[str, str]]) -> dict[str, Any]:
+    """Accuracy, decision time in ms and estimated cost against sending everything to Opus, for labelled prompts."""
+    router, prices = Router.load(), Prices.default()
+    right, times, routed, opus, wrong = 0, [], 0.0, 0.0, []
+    for prompt, label in pairs:
+        decision = router.decide(prompt)
+        times.append(decision.milliseconds)
+        right += decision.route == label
+        if decision.route != label:
+            wrong.append((label, decision.route.value, prompt))
+        true = Route(label)
+        tokens = len(prompt) // 4 + CONTEXT_TOKENS.get(true, 0), ANSWER_TOKENS[true]
+        routed += prices.cost(MODELS[decision.route], *tokens)
+        opus += prices.cost("claude_opus", *tokens)
+    return {
+        "prompts": len(pairs),
+        "accuracy": right / len(pairs),
+        "decision_ms_p50": statistics.median(times),
+        "decision_ms_max": max(times),
+        "cost_share_of_always_opus": routed / opus,
+        "wrong": wrong,
+    }
+
+
+if __name__ == "__main__":
+    for name, pairs in (("test", test_part()), ("fresh", load("fresh"))):
+        if pairs:
+            print(name, {key: value for key, value in measure(pairs).items() if key != "wrong"})

@@ -1,0 +1,169 @@
+"""A box's folder, handled by the user who owns it: put files in, see what is there, take files out, empty it.
+
+User code may have left anything in it: links, pipes, folders without permissions, trees deeper than a path can say.
+So nothing here follows a link, opens what is not a regular file, or recurses.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+WORK: Final = "work"
+"""Where user code starts and where files come from and go to."""
+TEMPORARY: Final = "tmp"
+"""For temporary files and our own: not looked at for output."""
+PLOTS: Final = "plots"
+
+_BLOCK: Final = 512
+
+
+class FolderError(Exception):
+    """The folder is not as it has to be."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Something in the folder."""
+
+    path: str
+    """Relative to the folder."""
+    info: os.stat_result
+
+    @property
+    def mark(self) -> tuple[int, int, int]:
+        """Differs after the file was written or replaced."""
+        return (self.info.st_ino, self.info.st_mtime_ns, self.info.st_size)
+
+
+def make(top: str) -> None:
+    """The parts of a new box."""
+    for part in (WORK, TEMPORARY, PLOTS):
+        os.mkdir(f"{top}/{part}", 0o700)
+
+
+@contextlib.contextmanager
+def _opened(root: str, parts: list[str], *, create: bool = False) -> Iterator[int]:
+    """A descriptor of a folder below `root`, reached without following a link."""
+    here = os.open(root, _FOLDER)
+    try:
+        for part in parts:
+            if create:
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(part, 0o700, dir_fd=here)
+            below = os.open(part, _FOLDER, dir_fd=here)
+            os.close(here)
+            here = below
+        yield here
+    finally:
+        os.close(here)
+
+
+def put(root: str, name: str, content: bytes) -> None:
+    """Write a file, in place of one that is there."""
+    *parents, last = name.split("/")
+    try:
+        with _opened(root, parents, create=True) as parent:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(last, dir_fd=parent)
+            with open(os.open(last, _CREATE, 0o600, dir_fd=parent), "wb") as file:  # noqa: PTH123 - by descriptor
+                file.write(content)
+    except OSError as error:
+        raise FolderError(f"{name}: {error.strerror}") from error
+
+
+def take(root: str, path: str, limit: int) -> bytes:
+    """Read a regular file of at most `limit` bytes."""
+    *parents, last = path.split("/")
+    try:
+        with _opened(root, parents) as parent, open(os.open(last, _READ, dir_fd=parent), "rb") as file:  # noqa: PTH123
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise FolderError("not a regular file")
+            content = file.read(limit + 1)
+    except OSError as error:
+        raise FolderError(str(error.strerror)) from error
+    if len(content) > limit:
+        raise FolderError("too large")
+    return content
+
+
+def _listing(path: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(path) as entries:
+            return list(entries)
+    except PermissionError:
+        # Its owner took its permissions away, and we are its owner: what is in it counts all the same.
+        os.chmod(path, 0o700)
+        with os.scandir(path) as entries:
+            return list(entries)
+
+
+def walk(root: str, depth: int) -> Iterator[Entry]:
+    """Everything below `root`, folders before what they hold; FolderError where it is deeper than `depth`."""
+    open_folders = [("", 0)]
+    while open_folders:
+        folder, level = open_folders.pop()
+        try:
+            listing = _listing(f"{root}/{folder}")
+        except (FileNotFoundError, NotADirectoryError):
+            continue  # it went away meanwhile
+        except OSError as error:
+            raise FolderError(str(error)) from error
+        for item in listing:
+            path = f"{folder}/{item.name}" if folder else item.name
+            try:
+                info = item.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                continue
+            yield Entry(path, info)
+            if stat.S_ISDIR(info.st_mode):
+                if level >= depth:
+                    raise FolderError("too deep")
+                open_folders.append((path, level + 1))
+
+
+def space(info: os.stat_result) -> int:
+    """What a file takes, whatever its length says."""
+    return info.st_blocks * _BLOCK
+
+
+def empty(top: str) -> None:
+    """Delete all below `top`, which stays. Nobody else may be writing in it.
+
+    What lies deep is first moved up, so that neither a path nor a stack can get too long.
+    """
+    serial = 0
+    here = os.open(top, _FOLDER)
+    try:
+        while names := os.listdir(here):
+            for name in names:
+                if not _is_folder(here, name):
+                    os.unlink(name, dir_fd=here)
+                    continue
+                os.chmod(name, 0o700, dir_fd=here)
+                inner = os.open(name, _FOLDER, dir_fd=here)
+                try:
+                    for child in os.listdir(inner):
+                        if _is_folder(inner, child):
+                            os.chmod(child, 0o700, dir_fd=inner)
+                            serial += 1
+                            os.rename(child, f".removed-{os.getpid()}-{serial}", src_dir_fd=inner, dst_dir_fd=here)
+                        else:
+                            os.unlink(child, dir_fd=inner)
+                finally:
+                    os.close(inner)
+                os.rmdir(name, dir_fd=here)
+    finally:
+        os.close(here)
+
+
+def _is_folder(parent: int, name: str) -> bool:
+    return stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode)

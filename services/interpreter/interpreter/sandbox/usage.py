@@ -1,0 +1,133 @@
+"""Measures what a box uses of memory and disk: there are no cgroups or quotas to ask in the container.
+
+A user could hide what it holds: in files that are deleted but open or mapped, in shared memory that no page table of
+its own shows, in folders that nobody may list. All of that is counted; what cannot be known is counted at its most.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal
+
+from interpreter.limits import Limits
+from interpreter.sandbox import folder, processes
+
+Breach = Literal["memory_limit", "disk_limit"]
+
+_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
+_DELETED: Final = " (deleted)"
+
+
+class _HiddenError(Exception):
+    """A process that does not let itself be looked into."""
+
+
+_Sizes = dict[tuple[int, int], int]
+"""(device, inode) -> bytes."""
+
+
+@dataclass
+class _Held:
+    """Memory and files that several processes may hold and that count once."""
+
+    shared: _Sizes = field(default_factory=dict)
+    files: _Sizes = field(default_factory=dict)
+
+    def add(self, other: _Held) -> None:
+        for key, size in other.shared.items():
+            self.shared[key] = max(size, self.shared.get(key, 0))
+        self.files.update(other.files)
+
+
+class Watch:
+    """Looks at one box."""
+
+    def __init__(self, user: int, top: str, limits: Limits) -> None:
+        self._user = user
+        self._top = top
+        self._limits = limits
+        self._device = os.stat(top).st_dev
+        self.peak_memory = 0
+
+    def breach(self) -> Breach | None:
+        """The limit that the box is over, if any."""
+        memory = 0
+        held = _Held()
+        try:
+            for pid in processes.of_user(self._user):
+                memory += _resident(pid)
+                held.add(_mapped_deleted(pid, self._limits.file_bytes))
+                held.files.update(self._open_deleted(pid))
+        except _HiddenError:
+            return "disk_limit"
+        memory += sum(held.shared.values())
+        self.peak_memory = max(self.peak_memory, memory)
+        if memory > self._limits.memory_bytes:
+            return "memory_limit"
+        return "disk_limit" if self._disk(sum(held.files.values()), len(held.files)) else None
+
+    def _disk(self, used: int, entries: int) -> bool:
+        try:
+            for entry in folder.walk(self._top, self._limits.depth + 1):
+                entries += 1
+                used += folder.space(entry.info)
+                if used > self._limits.disk_bytes or entries > self._limits.entries:
+                    return True
+        except folder.FolderError:
+            return True
+        return used > self._limits.disk_bytes
+
+    def _open_deleted(self, pid: int) -> _Sizes:
+        """Deleted files that the process has open."""
+        files: _Sizes = {}
+        try:
+            descriptors = os.listdir(f"/proc/{pid}/fd")
+        except PermissionError as error:
+            raise _HiddenError from error
+        except OSError:
+            return files
+        for descriptor in descriptors:
+            try:
+                info = os.stat(f"/proc/{pid}/fd/{descriptor}")
+            except OSError:
+                continue
+            if stat.S_ISREG(info.st_mode) and info.st_nlink == 0 and info.st_dev == self._device:
+                files[info.st_dev, info.st_ino] = folder.space(info)
+        return files
+
+
+def _resident(pid: int) -> int:
+    """Memory of its own: all that is resident less what files back; shared anonymous memory comes from the maps."""
+    try:
+        fields = Path(f"/proc/{pid}/statm").read_text().split()
+    except OSError:
+        return 0
+    return max(0, int(fields[1]) - int(fields[2])) * _PAGE
+
+
+def _mapped_deleted(pid: int, most: int) -> _Held:
+    """What the process maps and no folder shows; a file is counted as large as one may be."""
+    held = _Held()
+    try:
+        maps = Path(f"/proc/{pid}/maps").read_text(errors="replace")
+    except PermissionError as error:
+        raise _HiddenError from error
+    except OSError:
+        return held
+    if _DELETED not in maps:
+        return held
+    for line in maps.splitlines():
+        if not line.endswith(_DELETED):
+            continue
+        span, _, _, device, inode, name = line.split(maxsplit=5)
+        major, _, minor = device.partition(":")
+        key = os.makedev(int(major, 16), int(minor, 16)), int(inode)
+        if name.startswith("/dev/zero"):
+            start, _, end = span.partition("-")
+            held.shared[key] = held.shared.get(key, 0) + int(end, 16) - int(start, 16)
+        else:
+            held.files[key] = most
+    return held
