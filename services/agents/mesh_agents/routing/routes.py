@@ -19,7 +19,7 @@ MODELS: Final[dict[Route, str]] = {
     Route.CODE: "claude_sonnet",
     Route.COMPLEX: "claude_opus",
     Route.SEARCH: "claude_sonnet",
-    Route.MULTI_STEP: "claude_opus",
+    Route.MULTI_STEP: "claude_sonnet",
 }
 """Names of the model proxy's list. On `search` the model only words what was found; on `multi_step` it plans and
 concludes, and each worker has its own (see `graph.workers`)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -14,7 +15,6 @@ from interpreter.limits import Limits
 from interpreter.sandbox import folder, identity, rlimits, seccomp
 
 _FAILED: Final = 70
-_FIRST_EXTRA: Final = 3
 
 
 @dataclass(frozen=True)
@@ -99,4 +99,7 @@ def _place_descriptors(descriptors: Mapping[int, int]) -> None:
         os.dup2(fd, high + number)
     for number in descriptors:
         os.dup2(high + number, number)
-    os.closerange(len(descriptors), os.sysconf("SC_OPEN_MAX"))
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) >= len(descriptors):
+            with contextlib.suppress(OSError):  # the listing's own
+                os.close(int(name))

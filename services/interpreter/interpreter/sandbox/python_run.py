@@ -74,9 +74,9 @@ class Session:
         return eval(compile(ast.Expression(last.value), _FILE, "eval"), names)  # noqa: S307
 
     def _take_over_show(self) -> None:
-        pyplot = sys.modules.get("matplotlib.pyplot")
+        pyplot: Any = sys.modules.get("matplotlib.pyplot")
         if pyplot is not None:
-            pyplot.show = self._save_figures  # type: ignore[attr-defined]
+            pyplot.show = self._save_figures
 
     def _save_figures(self, *_: object, **__: object) -> None:
         """Write the open figures as PNG, in the order of their making, and close them."""
@@ -91,9 +91,9 @@ class Session:
 
 def _fresh_randomness() -> None:
     """All boxes are forked from one process: without this each would draw the same numbers."""
-    numpy = sys.modules.get("numpy")
+    numpy: Any = sys.modules.get("numpy")
     if numpy is not None:
-        numpy.random.seed(int.from_bytes(os.urandom(4)))  # type: ignore[attr-defined]
+        numpy.random.seed(int.from_bytes(os.urandom(4)))
 
 
 def _exit_code(code: object) -> int:

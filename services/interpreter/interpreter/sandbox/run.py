@@ -77,12 +77,11 @@ class Run:
             while self._ending is None:
                 for key, _ in self._selector.select(max(0.0, min(deadline, next_look) - time.monotonic())):
                     key.data()
-                now = time.monotonic()
-                if self._ending is None and now >= deadline:
-                    self._ending = Ending("timeout")
-                elif self._ending is None and now >= next_look:
+                if time.monotonic() >= next_look:
                     self._look()
                     next_look = time.monotonic() + _LOOK_EVERY
+                if time.monotonic() >= deadline:
+                    self._end(Ending("timeout"))
         for capture in (self._streams.stdout, self._streams.stderr):
             capture.drain(_DRAIN)
         return self._ending
@@ -90,7 +89,11 @@ class Run:
     def _look(self) -> None:
         breach = self._watch.breach()
         if breach is not None:
-            self._ending = Ending(breach)
+            self._end(Ending(breach))
+
+    def _end(self, ending: Ending) -> None:
+        """The first reason stands."""
+        self._ending = self._ending or ending
 
     def _gone(self) -> None:
         raise GoneError
@@ -100,7 +103,7 @@ class Run:
             if not pipe.pump():
                 self._selector.unregister(pipe.fd)
             if isinstance(pipe, Capture) and pipe.total > self._output_stop:
-                self._ending = Ending("output_limit")
+                self._end(Ending("output_limit"))
 
         return pump
 
@@ -111,8 +114,7 @@ class Run:
         if code is None:
             return
         self._result()  # it may have answered and then ended
-        if self._ending is None:
-            self._ending = Ending("exited", exit_code=code)
+        self._end(Ending("exited", exit_code=code))
 
     def _result(self) -> None:
         results = self._streams.results
@@ -126,8 +128,8 @@ class Run:
                     self._streams.results = None
                     return
                 if (answer := self._streams.decoder.feed(piece)) is not None:
-                    self._ending = Ending("answered", answer)
+                    self._end(Ending("answered", answer))
         except BlockingIOError:
             return
         except frames.BadFrameError:
-            self._ending = Ending("crashed")
+            self._end(Ending("crashed"))

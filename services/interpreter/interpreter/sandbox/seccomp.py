@@ -218,9 +218,7 @@ def program(machine: Machine) -> bytes:
     code += _when(number["fcntl"], _refuse_if(1, _ANY_BIT, _F_SETPIPE_SZ, errno.EPERM))
     # A process that cannot be looked into could hold files that nobody counts.
     code += _when(number["prctl"], _refuse_if(0, _ANY_BIT, _PR_SET_DUMPABLE, errno.EPERM))
-    code += _when(
-        number["sendto"], _refuse_if_any([_argument(4), _argument(4, high=True)], _ANY_BIT, errno.EACCES)
-    )
+    code += _when(number["sendto"], _refuse_if_any([_argument(4), _argument(4, high=True)], _ANY_BIT, errno.EACCES))
     code += _when(number["socketpair"], _stream_pair_only())
     for name in sorted(NUMBERS.keys() - set(_BY_ARGUMENT)):
         answer = errno.ENOSYS if name in _ABSENT else errno.EACCES if name in _NETWORK else errno.EPERM

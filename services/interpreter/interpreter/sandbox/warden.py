@@ -9,6 +9,7 @@ import select
 import signal
 import sys
 import time
+from collections.abc import Callable
 from typing import Final
 
 from interpreter import frames
@@ -83,7 +84,9 @@ class Warden:
     def _reply(
         self, request: frames.Message, streams: Streams, ending: Ending, before: output.Marks, seconds: float
     ) -> frames.Message:
-        over = request["final"] or ending.status not in _ENDED or (ending.status == "exited" and self._is_python(streams))
+        over = (
+            request["final"] or ending.status not in _ENDED or (ending.status == "exited" and self._is_python(streams))
+        )
         # A last look: what was over the limit for less than a moment's time is still there.
         if ending.status in _ENDED and (breach := self._watch.breach()):
             ending, over = Ending(breach), True
@@ -144,7 +147,7 @@ class Warden:
 
         return self._launch(os.open(stdin, os.O_RDONLY | os.O_NOFOLLOW), {}, body)
 
-    def _launch(self, stdin: int, extra: dict[int, int], body: launch.Callable[[], None]) -> Streams:
+    def _launch(self, stdin: int, extra: dict[int, int], body: Callable[[], None]) -> Streams:
         out_read, out_write = os.pipe()
         err_read, err_write = os.pipe()
         pid = launch.start(self._place, {0: stdin, 1: out_write, 2: err_write, **extra}, body)

@@ -52,10 +52,11 @@ class Zygote:
         """Until the server goes away; then close what is open."""
         self._tell({"ready": True})
         while True:
-            ready, _, _ = select.select([self._control, self._wakeup], [], [])
+            control = self._control.fileno()
+            ready, _, _ = select.select([control, self._wakeup], [], [])
             if self._wakeup in ready:
                 self._children()
-            if self._control in ready and not self._request():
+            if control in ready and not self._request():
                 break
         for box in list(self._boxes.values()):
             self._end_warden(box)

@@ -1,0 +1,54 @@
+"""A limit of runs at one time, with a queue of limited length and time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from http import HTTPStatus
+
+from interpreter.api.errors import ApiError
+from interpreter.api.metrics import ServiceMetrics
+
+
+class Gate:
+    """Lets runs in, first come first served."""
+
+    def __init__(self, metrics: ServiceMetrics, *, runs: int, queue: int, seconds: float) -> None:
+        self._metrics = metrics
+        self._slots = asyncio.Semaphore(runs)
+        self._queue = queue
+        self._seconds = seconds
+        self._waiting = 0
+
+    @contextlib.asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait for a slot and hold it; ApiError 429 where that takes too long."""
+        await self._enter()
+        self._metrics.running.inc()
+        try:
+            yield
+        finally:
+            self._metrics.running.dec()
+            self._slots.release()
+
+    async def _enter(self) -> None:
+        if self._slots.locked() and self._waiting >= self._queue:
+            raise self._busy("queue_full", "Too many runs are waiting; try again later.")
+        started = time.monotonic()
+        self._waiting += 1
+        self._metrics.waiting.set(self._waiting)
+        try:
+            async with asyncio.timeout(self._seconds):
+                await self._slots.acquire()
+        except TimeoutError as error:
+            raise self._busy("queue_timeout", "No run ended in time; try again later.") from error
+        finally:
+            self._waiting -= 1
+            self._metrics.waiting.set(self._waiting)
+        self._metrics.queue_seconds.observe(time.monotonic() - started)
+
+    def _busy(self, code: str, message: str) -> ApiError:
+        self._metrics.refused.labels(code).inc()
+        return ApiError(HTTPStatus.TOO_MANY_REQUESTS, code, message, retry_after=5)
