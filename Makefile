@@ -7,7 +7,7 @@ SHELL := /bin/sh
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
-SOURCES := __main__.py components engine policies render settings topology
+SOURCES := __main__.py components engine policies render scripts settings topology
 # pytest-xdist: as many workers as the machine has cores.
 PYTEST := $(PY) -m pytest -n auto
 
@@ -51,7 +51,7 @@ test: setup lint tools ## Every check and test that this machine can run.
 
 .PHONY: unit
 unit: setup ## The fast tests alone: no engine, no other program.
-	$(PYTEST) tests/unit tests/policies
+	$(PYTEST) -m 'not engine' tests/unit tests/policies
 
 .PHONY: lint
 lint: setup ## Style and types.
@@ -79,6 +79,12 @@ docs: setup ## Generate the tables and diagrams in docs/ from the topology.
 .PHONY: bench
 bench: $(VENV)/run.stamp ## Preview time against a flat program; writes docs/performance.md.
 	$(PY) -m engine.bench
+
+# Operation.
+
+.PHONY: operator-cert
+operator-cert: setup ## A short-lived client certificate for a person: make operator-cert NAME=you [HOURS=12].
+	@$(PY) -m scripts.operator_cert "$(NAME)" --hours "$(or $(HOURS),12)"
 
 # Upkeep.
 

@@ -1,4 +1,4 @@
-"""`make bench`: how long a plan of each stack takes against a flat program with as many bare resources.
+"""`make bench`: how long a plan of each stack takes against a flat program with as many bare resources of each kind.
 
 Both run on the same engine and plan providers, in turn, so that whatever else the machine does weighs on both.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 import os
 import platform
 import re
@@ -70,7 +71,7 @@ def main() -> int:
 def _compare(workspace: Workspace, stack: str, policies: bool, rounds: int) -> Result:
     pack = _POLICIES if policies else None
     first = _checked(plan_stack(workspace, stack, policy_pack=pack))  # warms both sides' caches, and counts
-    flat_env: Mapping[str, str] = {**workspace.env, "FLAT_RESOURCES": str(first.resources)}
+    flat_env: Mapping[str, str] = {**workspace.env, "FLAT_RESOURCES": json.dumps(first.kinds)}
     flat_workspace = dataclasses.replace(workspace, env=flat_env)
     ours: list[float] = []
     flat: list[float] = []

@@ -53,6 +53,8 @@ class Outcome:
 
     stack: str
     operations: dict[str, int] = field(default_factory=dict)
+    kinds: dict[str, int] = field(default_factory=dict)
+    """Planned resources by type token."""
     containers: list[Container] = field(default_factory=list)
     violations: list[Violation] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
@@ -83,6 +85,7 @@ class Outcome:
         if step.type == STACK:
             return
         self.operations[step.op.value] = self.operations.get(step.op.value, 0) + 1
+        self.kinds[step.type] = self.kinds.get(step.type, 0) + 1
         if step.type == CONTAINER and step.new:
             self.containers.append(_container(step.urn, step.new.inputs or {}))
 

@@ -27,9 +27,13 @@ exec /bin/busybox cat "$@"
 """
 
 
+DEFAULT_COMMAND: Final = 'CMD ["sh"]'
+"""As the images that these stand for have it: a container without a command is refused."""
+
+
 def base_tag() -> str:
     """Changes with the recipe, not with Debian's updates: a lab is rebuilt when somebody wants it to be."""
-    return f"{PREFIX}/base:{hashlib.sha256(f'{_SUITE} {_PACKAGES}'.encode()).hexdigest()[:16]}"
+    return f"{PREFIX}/base:{hashlib.sha256(f'{_SUITE} {_PACKAGES} {DEFAULT_COMMAND}'.encode()).hexdigest()[:16]}"
 
 
 def base_archive(cache: Path, say: Any) -> Path:
@@ -58,7 +62,7 @@ def base_archive(cache: Path, say: Any) -> Path:
 
 def busybox_tag() -> str:
     """Changes with the program and with what the lab adds to it."""
-    digest = hashlib.sha256(STATIC_BUSYBOX.read_bytes() + _CAT.encode())
+    digest = hashlib.sha256(STATIC_BUSYBOX.read_bytes() + (_CAT + DEFAULT_COMMAND).encode())
     return f"{PREFIX}/busybox:{digest.hexdigest()[:16]}"
 
 

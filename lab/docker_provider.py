@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from engine.check import Failure
 from lab.docker_client import connect, found, removed, saying
 from lab.docker_containers import Container
 from lab.provider import LabProvider, Resource, ResourceError, Values
+
+
+_STANDS_FOR: Final = "labImage"
+"""An input of our own: the lab's image, whose tag is the hash of what it was made from."""
 
 
 class Network(Resource):
@@ -111,6 +115,11 @@ class RemoteImage(Resource):
         """What this provider would have to ignore."""
         return _unlearnt(inputs, {"name", "platform", "keepLocally", "forceRemove", "pullTriggers"}, "remote image")
 
+    def completed(self, config: Values, inputs: Values) -> Values:
+        """Which of the lab's images it is: one that was built anew is another."""
+        tag = config["images"].get(inputs.get("name"))
+        return {_STANDS_FOR: tag} if tag else {}
+
     def create(self, config: Values, inputs: Values) -> tuple[str, Values]:
         """Find it."""
         identifier = _local(config, inputs["name"])
@@ -135,7 +144,7 @@ class RemoteImage(Resource):
 class Image(Resource):
     """`docker.Image`: built on the node from its context; its content decides, not the tag."""
 
-    in_place: ClassVar[frozenset[str]] = frozenset({"build", "contextDigest", "skipPush", "buildOnPreview"})
+    in_place: ClassVar[frozenset[str]] = frozenset({"build", "contextDigest", "skipPush", "buildOnPreview", _STANDS_FOR})
     by_name: ClassVar[bool] = False
     remade: ClassVar[frozenset[str]] = frozenset({"repoDigest"})
 
@@ -145,8 +154,10 @@ class Image(Resource):
             yield Failure("skipPush", "the lab has no registry; give skipPush")
         yield from _unlearnt(inputs, {"imageName", "build", "skipPush", "buildOnPreview", "contextDigest"}, "image")
 
-    def completed(self, inputs: Values) -> Values:
+    def completed(self, config: Values, inputs: Values) -> Values:
         """The context's content, so that a changed file shows in the plan."""
+        if inputs.get("imageName") in config["images"]:
+            return {_STANDS_FOR: config["images"][inputs["imageName"]]}
         context = (inputs.get("build") or {}).get("context", ".")
         return {"contextDigest": folder_digest(Path(context))} if isinstance(context, str) else {}
 

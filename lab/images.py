@@ -19,7 +19,7 @@ from typing import Any, Final
 import docker
 from docker.errors import BuildError, ImageNotFound
 
-from lab.base import base_archive, base_tag, busybox_archive, busybox_tag
+from lab.base import DEFAULT_COMMAND, base_archive, base_tag, busybox_archive, busybox_tag
 from lab.machine import LabError
 from lab.places import PREFIX, Node
 from topology.catalog import SERVICES
@@ -28,7 +28,7 @@ from topology.images import BUILDS, IMAGES
 _STAND_IN: Final = Path(__file__).with_name("stand_in") / "server.py"
 
 _SCRIPT: Final = (
-    r"printf '#!/bin/sh\nexec python3 /opt/stand-in/server.py \"$@\"\n' > /usr/local/bin/stand-in"
+    r"""printf '#!/bin/sh\nexec python3 /opt/stand-in/server.py "$@"\n' > /usr/local/bin/stand-in"""
     " && chmod 0755 /usr/local/bin/stand-in"
 )
 _PROGRAMS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -120,7 +120,7 @@ def _there(client: docker.DockerClient, tag: str) -> bool:
 
 def _load(client: docker.DockerClient, archive: Path, tag: str) -> None:
     repository, _, version = tag.rpartition(":")
-    client.api.import_image_from_file(str(archive), repository=repository, tag=version)
+    client.api.import_image_from_file(str(archive), repository=repository, tag=version, changes=[DEFAULT_COMMAND])
 
 
 def _build(client: docker.DockerClient, recipe: Recipe) -> None:

@@ -57,7 +57,7 @@ class Resource:
         """What the real provider refuses although its schema allows it."""
         return ()
 
-    def completed(self, inputs: Values) -> Values:
+    def completed(self, config: Values, inputs: Values) -> Values:
         """Further inputs that the provider finds out itself, such as the hash of a folder."""
         return {}
 
@@ -114,7 +114,7 @@ class LabProvider(PlanProvider):
             response.inputs["__defaults"] = [resource.named]
         failures = list(resource.check(plain(response.inputs)))
         if not failures and not response.failures:
-            for name, value in resource.completed(plain(response.inputs)).items():
+            for name, value in resource.completed(self._config(request.urn), plain(response.inputs)).items():
                 response.inputs[name] = value
         response.failures.extend(provider_pb2.CheckFailure(property=f.property, reason=f.reason) for f in failures)
         return response
@@ -126,6 +126,7 @@ class LabProvider(PlanProvider):
         changed = [name for name in changes(resource, olds, news) if name not in ignored]
         forced = list(resource.more_changes(news, outputs))
         replaces = sorted({*(name for name in changed if name not in resource.in_place), *forced})
+        if changed or forced: print("DIFF", request.urn.split("::")[-1], {n: (olds.get(n), news.get(n)) for n in changed}, forced, file=__import__("sys").stderr, flush=True)
         some = provider_pb2.DiffResponse.DIFF_SOME
         return provider_pb2.DiffResponse(
             changes=some if changed or forced else provider_pb2.DiffResponse.DIFF_NONE,
@@ -196,7 +197,7 @@ def changes(resource: Resource, olds: Values, news: Values) -> list[str]:
 
     def comparable(name: str, value: Any) -> Any:
         if name in resource.unordered and isinstance(value, list):
-            return sorted(value, key=repr)
+            return sorted(value, key=lambda item: json.dumps(item, sort_keys=True, default=repr))
         return value
 
     names = sorted(name for name in olds.keys() | news.keys() if not name.startswith("__"))

@@ -65,9 +65,14 @@ def operate(
     except auto.CommandError as error:
         if outcome.passed:  # the engine failed without an event that says why
             outcome.errors.append(str(error).strip())
-    outcome.errors = [error for error in outcome.errors if error != _GAVE_UP] or outcome.errors
+    outcome.errors = [error for error in outcome.errors if not _is_echo(error)] or outcome.errors
     outcome.seconds = time.monotonic() - started
     return outcome
+
+
+def _is_echo(error: str) -> bool:
+    """Whether an error only says that another one was there."""
+    return error == _GAVE_UP or "ResourceRegistrationFailed" in error
 
 
 def main() -> None:

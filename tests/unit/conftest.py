@@ -4,6 +4,7 @@ import pytest
 
 from tests.unit.mocks import Mocks
 from tests.unit.program import Program
+from tests.unit.samples import nodes
 
 
 @pytest.fixture
@@ -24,6 +25,38 @@ def thanos() -> Program:
 def oracle1() -> Program:
     """The program of the control node, run once; only read it."""
     return Program("oracle1")
+
+
+@pytest.fixture(scope="session")
+def titan() -> Program:
+    """A second GPU node, with what a stack may be told about its host and its store; only read it."""
+    return Program(
+        "titan",
+        nodes={**nodes(), "titan": {"role": "gpu", "address": "100.64.1.3"}},
+        dockerHost="ssh://deploy@titan",
+        dataRoot="/data",
+        modelPath="/data/m",
+        qdrantStorage="/data/q",
+        allowOldDocker=True,
+        backup={"provider": "s3", "endpoint": "s3.example.com"},
+        backupAccessKey="AccessOfMine",
+        backupSecretKey="StoreOfMine",
+    )
+
+
+@pytest.fixture(scope="session")
+def owner() -> Program:
+    """A control node that owns the foundation, in a later epoch, with secrets of its owner; only read it."""
+    return Program(
+        "oracle1",
+        foundation="oracle1",
+        manageTailnet=False,
+        secretsEpoch="2",
+        langgraphApiKey="LanggraphOfMine",
+        redisPassword="RedisOfMine",
+        edgeCertificate="-----BEGIN CERTIFICATE-----\nown",
+        edgeCertificateKey="-----BEGIN KEY-----\nof my own",
+    )
 
 
 @pytest.fixture(params=["thanos", "oracle1"])

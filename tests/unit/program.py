@@ -11,6 +11,7 @@ from typing import Any, Final
 import pulumi
 
 from components.shared import OUTPUT
+from settings.load import SECRETS as SECRET_KEYS
 from tests.unit.mocks import Mocks, Registered, secret
 from tests.unit.samples import CLAUDE_KEY, NEEDED, OPENROUTER_KEY, configuration
 from topology.catalog import SERVICES
@@ -20,7 +21,16 @@ ROOT: Final = Path(__file__).parents[2]
 CONTAINER: Final = "docker:index/container:Container"
 NETWORK: Final = "docker:index/network:Network"
 VOLUME: Final = "docker:index/volume:Volume"
-PASSWORD: Final = "random:index/randomPassword:RandomPassword"  # noqa: S105 - a type
+PASSWORD: Final = "random:index/randomPassword:RandomPassword"
+MADE: Final = (
+    ("docker:index/remoteImage:RemoteImage", "imageId"),
+    ("docker:index/image:Image", "repoDigest"),
+    ("tls:index/selfSignedCert:SelfSignedCert", "certPem"),
+    ("tls:index/certRequest:CertRequest", "certRequestPem"),
+    ("tls:index/locallySignedCert:LocallySignedCert", "certPem"),
+    ("tls:index/locallySignedCert:LocallySignedCert", "validityEndTime"),
+)
+"""Outputs that providers make up and the program goes on with."""
 SHARED: Final = {
     "authorityCertificate": "the authority's certificate",
     "authorityKey": "SecretOfTheAuthority",
@@ -42,16 +52,15 @@ class ProgramMocks(Mocks):
         resource_id, outputs = super().new_resource(args)
         if args.typ == PASSWORD:
             outputs["result"] = secret("SecretMade" + re.sub(r"\W", "", args.name.title()))
-        if args.typ == "docker:index/remoteImage:RemoteImage":
-            outputs["imageId"] = f"sha256:{args.name}"
-        if args.typ == "docker:index/image:Image":
-            outputs["repoDigest"] = f"sha256:{args.name}"
+        for typ, output in MADE:
+            if args.typ == typ:
+                outputs[output] = f"sha256:{args.name}" if typ.startswith("docker:") else f"{args.name}.{output}"
         return resource_id, outputs
 
     def call(self, args: pulumi.runtime.MockCallArgs) -> Any:
         """The outputs of the foundation's stack; nothing to any other invoke."""
         self.calls.append(args)
-        return {"outputs": {OUTPUT: SHARED}} if args.token == "pulumi:pulumi:readStackOutputs" else {}  # noqa: S105
+        return {"outputs": {OUTPUT: SHARED}} if args.token == "pulumi:pulumi:readStackOutputs" else {}
 
 
 class Program:
@@ -62,8 +71,15 @@ class Program:
         self.mocks = mocks or ProgramMocks({"pulumi:pulumi:StackReference": {"outputs": {OUTPUT: secret(SHARED)}}})
         values = configuration(**{**NEEDED, **config})
         self.mocks.install(stack=stack, preview=preview)
-        pulumi.runtime.set_all_config(values, [f"agentic-mesh:{key}" for key in ("claudeApiKey", "openrouterApiKey")])
-        pulumi.runtime.test(lambda: runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__") and None)()
+        pulumi.runtime.set_all_config(values, [f"agentic-mesh:{key}" for key in SECRET_KEYS])
+        pulumi.runtime.test(self._run)()
+
+    def _run(self) -> None:
+        stack: Any = pulumi.runtime.get_root_resource()
+        # The SDK's mocks have one stack for all of a process.
+        stack.outputs.clear()
+        runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
+        self.outputs: dict[str, Any] = dict(stack.outputs)
 
     @cached_property
     def containers(self) -> dict[str, Registered]:

@@ -47,6 +47,13 @@ def configuration(**config: Any) -> dict[str, str]:
     }
 
 
+def nodes(**of_oracle1: str) -> dict[str, dict[str, str]]:
+    """The `nodes` of the configuration that say what the defaults do, but for what `of_oracle1` adds."""
+    found = {node.name: {"role": str(node.role), "address": node.address} for node in NODES}
+    found["oracle1"] |= of_oracle1
+    return found
+
+
 def graph_of(stack: str, **config: Any) -> Graph:
     """The graph as a stack of these settings plans it."""
     read = settings(stack, **config)

@@ -1,7 +1,8 @@
-"""The labelled prompts and their split.
+"""The labelled prompts and their split: `<folder>/<route>.txt` holds one prompt a line.
 
-`prompts/<route>.txt` holds one prompt a line. A prompt's part follows from its hash, so that a new prompt moves no other.
-`fresh/<route>.txt` was written after features and weights were fixed, and was never used to change them.
+In `first` and `conversational` a prompt's part follows from its hash, so that a new prompt moves no other. `train_only`
+was added to train on. `unseen` was written after features and weights were fixed, and nothing was changed after it was
+measured.
 """
 
 import hashlib
@@ -10,10 +11,11 @@ from typing import Final
 
 FOLDER: Final = Path(__file__).parent
 TRAIN_TENTHS: Final = 6
+_SPLIT: Final = ("first", "conversational")
 
 
 def is_train(prompt: str) -> bool:
-    """Whether tuning may see a prompt."""
+    """Whether tuning may see a prompt of the split folders."""
     return int(hashlib.sha256(prompt.encode()).hexdigest(), 16) % 10 < TRAIN_TENTHS
 
 
@@ -29,9 +31,10 @@ def load(name: str) -> list[tuple[str, str]]:
 
 def train_part() -> list[tuple[str, str]]:
     """What tuning sees."""
-    return [pair for pair in load("prompts") if is_train(pair[0])]
+    split = [pair for name in _SPLIT for pair in load(name) if is_train(pair[0])]
+    return [*split, *load("train_only")]
 
 
 def test_part() -> list[tuple[str, str]]:
     """What only the measurement sees."""
-    return [pair for pair in load("prompts") if not is_train(pair[0])]
+    return [pair for name in _SPLIT for pair in load(name) if not is_train(pair[0])]

@@ -45,6 +45,6 @@ def measure(pairs: list[tuple[str, str]]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    for name, pairs in (("test", test_part()), ("fresh", load("fresh"))):
+    for name, pairs in (("test", test_part()), ("unseen", load("unseen"))):
         if pairs:
             print(name, {key: value for key, value in measure(pairs).items() if key != "wrong"})

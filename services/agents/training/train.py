@@ -1,45 +1,66 @@
-"""Makes the router's weights from the train part: `python -m training.train`, in this service's folder.
-
-Needs scikit-learn, which the service itself does not.
-"""
+"""Makes the router's weights from the train part: `python -m training.train`, in this service's folder."""
 
 import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from sklearn.feature_extraction import DictVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_score
-from sklearn.pipeline import make_pipeline
 
-from mesh_agents.routing.features import features
+from mesh_agents.routing.features import excerpt, features
+from mesh_agents.routing.wordpiece import pieces
 from training.corpus import train_part
+from training.static_embedding import piece_vectors
 
-TARGET = Path(__file__).parent.parent / "mesh_agents" / "routing" / "weights.json"
+TARGET = Path(__file__).parent.parent / "mesh_agents" / "routing"
 STRENGTH = 1.0
-"""Inverse of the regularization, chosen by cross-validation inside the train part."""
+"""Inverse of the regularization; this and the next were chosen by cross-validation inside the train part."""
+EMBEDDING_SCALE = 4.0
 
 
-def fit() -> dict[str, Any]:
-    """Weights and biases by route, and the accuracy of ten-fold cross-validation."""
+def fit() -> tuple[dict[str, Any], list[str]]:
+    """The weights of the named features with the accuracy of cross-validation, and the lines of the pieces' scores."""
     pairs = train_part()
-    inputs = [features(prompt) for prompt, _ in pairs]
     labels = [route for _, route in pairs]
-    model = make_pipeline(DictVectorizer(), LogisticRegression(C=STRENGTH, max_iter=3000))
-    folds = StratifiedKFold(10, shuffle=True, random_state=0)
+    vectors = piece_vectors()
+    named = DictVectorizer(sparse=False)
+    inputs = np.hstack([
+        named.fit_transform([features(prompt) for prompt, _ in pairs]),
+        np.array([_embed(prompt, vectors) for prompt, _ in pairs]) * EMBEDDING_SCALE,
+    ])
+    model = LogisticRegression(C=STRENGTH, max_iter=3000)
+    folds = StratifiedKFold(8, shuffle=True, random_state=0)
     accuracy = float(cross_val_score(model, inputs, labels, cv=folds).mean())
     model.fit(inputs, labels)
-    names = model[0].get_feature_names_out()
-    rows = zip(model[1].classes_, model[1].coef_, strict=True)
-    return {
+    names = named.get_feature_names_out()
+    routes = [str(route) for route in model.classes_]
+    split = len(names)
+    weights = {
         "prompts": len(pairs),
         "cross_validated_accuracy": round(accuracy, 3),
-        "bias": {route: round(float(b), 4) for route, b in zip(model[1].classes_, model[1].intercept_, strict=True)},
+        "routes": routes,
+        "bias": {route: round(float(b), 4) for route, b in zip(routes, model.intercept_, strict=True)},
         "weights": {
-            route: {name: round(float(w), 4) for name, w in zip(names, row, strict=True)} for route, row in rows
+            route: {name: round(float(w), 4) for name, w in zip(names, row[:split], strict=True)}
+            for route, row in zip(routes, model.coef_, strict=True)
         },
     }
+    scores = {
+        name: np.rint(model.coef_[:, split:] @ vector * EMBEDDING_SCALE * 1000).astype(int)
+        for name, vector in vectors.items()
+    }
+    return weights, ["\t".join([name, *map(str, row)]) for name, row in scores.items()]
+
+
+def _embed(prompt: str, vectors: dict[str, Any]) -> Any:
+    found = [vectors[name] for name in pieces(excerpt(prompt), vectors)]
+    size = len(next(iter(vectors.values())))
+    return np.sum(found, axis=0) / len(found) ** 0.5 if found else np.zeros(size)
 
 
 if __name__ == "__main__":
-    TARGET.write_text(json.dumps(fit(), indent=1, sort_keys=True) + "\n", "utf-8")
+    made, lines = fit()
+    (TARGET / "weights.json").write_text(json.dumps(made, indent=1, sort_keys=True) + "\n", "utf-8")
+    (TARGET / "pieces.tsv").write_text("\n".join(lines) + "\n", "utf-8")

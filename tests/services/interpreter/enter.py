@@ -8,7 +8,6 @@ The container is as the deployment's: root without capabilities but SETUID and S
 import ctypes
 import json
 import os
-import signal
 import sys
 from pathlib import Path
 
@@ -51,21 +50,14 @@ def build(needed: list[Path], key: str) -> None:
     (config / "api-key").chmod(0o400)
 
 
-def main() -> int:
+def main() -> None:
     given = json.loads(sys.argv[1])
     build([Path(path) for path in given["needed"]], given["key"])
-    command = ["setpriv", "--bounding-set=-all,+setuid,+setgid", "--inh-caps=-all", "--no-new-privs", *given["command"]]
-    pid = os.fork()
-    if pid == 0:
-        os.chdir("/")
-        os.execvpe(command[0], command, given["environment"])
-    signal.signal(signal.SIGTERM, lambda *_: os.kill(pid, signal.SIGTERM))
-    while True:
-        # As init: collect whoever comes to us.
-        ended, status = os.waitpid(-1, 0)
-        if ended == pid:
-            return os.waitstatus_to_exitcode(status) & 0xFF
+    caps = ["--bounding-set=-all,+setuid,+setgid", "--inh-caps=-all"]
+    command = ["setpriv", *caps, "--no-new-privs", *given["command"]]
+    os.chdir("/")
+    os.execvpe(command[0], command, given["environment"])
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

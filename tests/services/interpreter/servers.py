@@ -17,7 +17,8 @@ from typing import Any
 
 import httpx
 
-SOURCE = Path(__file__).parents[3] / "services" / "interpreter"
+HERE = Path(__file__).resolve().parent
+SOURCE = HERE.parents[2] / "services" / "interpreter"
 KEY = "test-key-that-nobody-may-read-7f3a"
 START_SECONDS = 120
 RUNSC = "/usr/bin/runsc"
@@ -66,7 +67,7 @@ class Server:
 
 def needed() -> list[str]:
     """What the server's processes must reach: the interpreter, its packages, the source."""
-    paths = {Path(sys.base_prefix).resolve(), Path(sys.prefix).resolve(), SOURCE.resolve()}
+    paths = {Path(sys.base_prefix).resolve(), Path(sys.prefix).resolve(), SOURCE, HERE}
     outer = [path for path in paths if not any(path.is_relative_to(other) for other in paths - {path})]
     return [str(path) for path in sorted(outer) if not path.is_relative_to("/usr")]
 
@@ -84,7 +85,7 @@ def environment(port: int, **settings: object) -> dict[str, str]:
 
 
 def command() -> list[str]:
-    return [sys.executable, "-m", "interpreter"]
+    return [sys.executable, str(HERE / "init.py"), sys.executable, "-m", "interpreter"]
 
 
 def stop(process: "subprocess.Popen[bytes]") -> int:
@@ -103,7 +104,7 @@ def start_native(folder: Path, **settings: object) -> Iterator[tuple[Server, "su
     port = free_port()
     given = {"needed": needed(), "key": KEY, "command": command(), "environment": environment(port, **settings)}
     unshare = ["unshare", "--mount", "--pid", "--fork", "--ipc", "--uts", "--propagation=private", "--kill-child"]
-    enter = [sys.executable, str(Path(__file__).with_name("enter.py")), json.dumps(given)]
+    enter = [sys.executable, str(HERE / "enter.py"), json.dumps(given)]
     log = folder / "server.log"
     with log.open("wb") as output:
         process = subprocess.Popen([*unshare, *enter], stdout=output, stderr=subprocess.STDOUT)

@@ -1,19 +1,21 @@
 """Decides by which route a request is answered, without asking a model.
 
-A linear classifier over named features: the decision takes well under a millisecond, has no dependency that can be
-away, and can be explained by the features that made it. `training/train.py` makes the weights.
+A linear classifier over named features and over a static embedding of the words: the decision takes about a
+millisecond, has no dependency that can be away, and can be explained by what made it. `training/train.py` makes the
+weights.
 """
 
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Final
 
-from mesh_agents.routing.features import features
+from mesh_agents.routing.features import excerpt, features
 from mesh_agents.routing.routes import MODELS, Route
+from mesh_agents.routing.wordpiece import pieces
 
 CLEAR: Final = 0.5
 """Probability from which a decision counts as clear."""
@@ -48,29 +50,44 @@ class Decision:
 class Router:
     """The classifier with its weights."""
 
-    def __init__(self, weights: Mapping[str, Mapping[str, float]], bias: Mapping[str, float]) -> None:
-        """Keep the weights: route -> feature -> weight, and route -> bias."""
+    def __init__(
+        self,
+        weights: Mapping[str, Mapping[str, float]],
+        bias: Mapping[str, float],
+        piece_scores: Mapping[str, Sequence[float]],
+    ) -> None:
+        """Keep the weights: route -> feature -> weight, route -> bias, and piece -> a score for each route of `bias`."""
         self._weights = {Route(route): dict(values) for route, values in weights.items()}
         self._bias = {Route(route): value for route, value in bias.items()}
+        self._pieces = piece_scores
 
     @classmethod
     def load(cls) -> "Router":
         """The router with the weights that are part of this package."""
-        data = json.loads(resources.files(__package__).joinpath("weights.json").read_text("utf-8"))
-        return cls(data["weights"], data["bias"])
+        folder = resources.files(__package__)
+        data = json.loads(folder.joinpath("weights.json").read_text("utf-8"))
+        scores = {}
+        for line in folder.joinpath("pieces.tsv").read_text("utf-8").splitlines():
+            piece, *values = line.split("\t")
+            scores[piece] = tuple(int(value) / 1000 for value in values)
+        return cls(data["weights"], {route: data["bias"][route] for route in data["routes"]}, scores)
 
     def decide(self, prompt: str) -> Decision:
         """The most probable route of `prompt`."""
         start = time.perf_counter()
         found = features(prompt)
+        worded = self._by_words(prompt)
         scores = {
-            route: self._bias[route] + sum(weights.get(name, 0.0) * value for name, value in found.items())
+            route: self._bias[route]
+            + worded[route]
+            + sum(weights.get(name, 0.0) * value for name, value in found.items())
             for route, weights in self._weights.items()
         }
         top = max(scores.values())
         total = sum(math.exp(score - top) for score in scores.values())
         route = max(scores, key=lambda candidate: scores[candidate])
         shares = {name: self._weights[route].get(name, 0.0) * value for name, value in found.items()}
+        shares["the words' meaning"] = worded[route]
         reasons = tuple(name for name, share in sorted(shares.items(), key=lambda item: -item[1])[:3] if share > 0)
         return Decision(
             route=route,
@@ -80,6 +97,12 @@ class Router:
             reasons=reasons or ("nothing spoke for another route",),
             milliseconds=(time.perf_counter() - start) * 1000,
         )
+
+    def _by_words(self, prompt: str) -> dict[Route, float]:
+        """What the embedding of the words says for each route."""
+        rows = [self._pieces[piece] for piece in pieces(excerpt(prompt), self._pieces)]
+        scale = math.sqrt(len(rows)) if rows else 1.0
+        return {route: sum(row[index] for row in rows) / scale for index, route in enumerate(self._bias)}
 
 
 def forced(route: Route, model: str | None = None) -> Decision:

@@ -4,6 +4,8 @@ User code may have left anything in it: links, pipes, folders without permission
 So nothing here follows a link, opens what is not a regular file, or recurses.
 """
 
+# ruff: noqa: PTH - os has the calls by descriptor and keeps names as they are
+
 from __future__ import annotations
 
 import contextlib

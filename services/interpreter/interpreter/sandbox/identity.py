@@ -8,6 +8,7 @@ the user code, so that a symlink laid out by that code leads nowhere that the co
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 from dataclasses import dataclass
@@ -83,5 +84,9 @@ def show_memory() -> None:
 
 
 def adopt_orphans() -> None:
-    """Processes whose parent ends become children of this one: a daemon stays in its box's tree."""
-    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    """Processes whose parent ends become children of this one, so that they are collected when they end.
+
+    gVisor refuses it to all but the container's init, which collects them there.
+    """
+    with contextlib.suppress(OSError):
+        _prctl(_PR_SET_CHILD_SUBREAPER, 1)

@@ -1,5 +1,7 @@
 """From warden to user code: the last steps in a forked child."""
 
+# ruff: noqa: PTH - os has the calls by descriptor and keeps names as they are
+
 from __future__ import annotations
 
 import contextlib

@@ -33,5 +33,6 @@ def preload() -> None:
     """Import and keep the collector off what came from it: touched pages would be copied in each box."""
     for module in _MODULES:
         importlib.import_module(module)
+    importlib.import_module("matplotlib.pyplot").switch_backend("agg")
     gc.collect()
     gc.freeze()

@@ -75,10 +75,15 @@ class Session:
 
     def _take_over_show(self) -> None:
         pyplot: Any = sys.modules.get("matplotlib.pyplot")
-        if pyplot is not None:
-            pyplot.show = self._save_figures
+        if pyplot is None:
+            return
 
-    def _save_figures(self, *_: object, **__: object) -> None:
+        def show(*_: object, **__: object) -> None:
+            self._save_figures()
+
+        pyplot.show = show
+
+    def _save_figures(self) -> None:
         """Write the open figures as PNG, in the order of their making, and close them."""
         pyplot: Any = sys.modules.get("matplotlib.pyplot")
         if pyplot is None:

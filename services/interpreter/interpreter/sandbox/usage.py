@@ -4,8 +4,11 @@ A user could hide what it holds: in files that are deleted but open or mapped, i
 its own shows, in folders that nobody may list. All of that is counted; what cannot be known is counted at its most.
 """
 
+# ruff: noqa: PTH - by name and descriptor, many times a second
+
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from dataclasses import dataclass, field
@@ -85,9 +88,8 @@ class Watch:
         files: _Sizes = {}
         try:
             descriptors = os.listdir(f"/proc/{pid}/fd")
-        except PermissionError as error:
-            raise _HiddenError from error
-        except OSError:
+        except OSError as error:
+            _check_hidden(pid, error)
             return files
         for descriptor in descriptors:
             try:
@@ -97,6 +99,15 @@ class Watch:
             if stat.S_ISREG(info.st_mode) and info.st_nlink == 0 and info.st_dev == self._device:
                 files[info.st_dev, info.st_ino] = folder.space(info)
         return files
+
+
+def _check_hidden(pid: int, error: OSError) -> None:
+    """Tell a process that hides from one that is about to end, which has no memory any more and is refused too."""
+    if not isinstance(error, PermissionError):
+        return
+    with contextlib.suppress(OSError):
+        if Path(f"/proc/{pid}/statm").read_text().split()[0] != "0":
+            raise _HiddenError from error
 
 
 def _resident(pid: int) -> int:
@@ -113,9 +124,8 @@ def _mapped_deleted(pid: int, most: int) -> _Held:
     held = _Held()
     try:
         maps = Path(f"/proc/{pid}/maps").read_text(errors="replace")
-    except PermissionError as error:
-        raise _HiddenError from error
-    except OSError:
+    except OSError as error:
+        _check_hidden(pid, error)
         return held
     if _DELETED not in maps:
         return held

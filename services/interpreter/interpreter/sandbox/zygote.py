@@ -4,6 +4,8 @@ It has a socket to the server, which sends a name, limits and the box's channel,
 no process of its user left, its folder gone.
 """
 
+# ruff: noqa: PTH - os has the calls by descriptor and keeps names as they are
+
 from __future__ import annotations
 
 import contextlib

@@ -1,0 +1,1 @@
+"""Commands for people: preparing a node, operator certificates."""

@@ -1,0 +1,1 @@
+"""Encrypted backups of one node: databases, vectors and volumes, by restic to the node's own bucket."""

@@ -1,0 +1,167 @@
+"""Prometheus, Alertmanager and the blackbox exporter take what is rendered for them, and the alerts fire in time."""
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from render.monitoring import alert_rules, alertmanager_config, blackbox_config, prometheus_config
+from tests.contracts.conftest import Tool
+from tests.unit.samples import FOUR, graph_of, settings
+from topology.catalog import SERVICES
+from topology.graph import Graph
+
+pytestmark = pytest.mark.contract
+
+
+def run(*command: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+@pytest.fixture
+def rules(tmp_path: Path) -> Path:
+    file = tmp_path / "alerts.yml"
+    file.write_text(alert_rules())
+    return file
+
+
+@pytest.mark.parametrize("graph", [graph_of("oracle1"), Graph(SERVICES, FOUR)], ids=["two nodes", "four nodes"])
+def test_prometheus_takes_its_configuration_and_finds_its_rules(
+    tool: Tool, tmp_path: Path, rules: Path, graph: Graph
+) -> None:
+    config = prometheus_config(graph, "oracle1")
+    assert "/config/alerts.yml" in config
+    file = tmp_path / "prometheus.yml"
+    file.write_text(config.replace("/config/alerts.yml", str(rules)))
+    done = run(tool("promtool"), "check", "config", str(file))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "9 rules found" in done.stdout
+
+
+def test_prometheus_takes_the_rules(tool: Tool, rules: Path) -> None:
+    done = run(tool("promtool"), "check", "rules", str(rules))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+# alert, series with the value that fires and the one that does not, labels of the alert, minutes until it fires
+FIRING = (
+    ("GpuHot", {'DCGM_FI_DEV_GPU_TEMP{gpu="0"}': ("86", "85")}, {"gpu": "0"}, 2),
+    (
+        "MemoryHigh",
+        {
+            'node_memory_MemAvailable_bytes{node="thanos"}': ("9", "10"),
+            'node_memory_MemTotal_bytes{node="thanos"}': ("100", "100"),
+        },
+        {"node": "thanos"},
+        5,
+    ),
+    (
+        "ApiErrors",
+        {
+            'envoy_http_downstream_rq_xx{job="proxies",service="kong",node="oracle1",'
+            'envoy_response_code_class="5",envoy_http_conn_manager_prefix="in-api"}': ("0+6x30", "0+5x30"),
+            'envoy_http_downstream_rq_completed{job="proxies",service="kong",node="oracle1",'
+            'envoy_http_conn_manager_prefix="in-api"}': ("0+100x30", "0+100x30"),
+        },
+        {"service": "kong", "node": "oracle1"},
+        7,
+    ),
+    (
+        "InferenceSlow",
+        {
+            'vllm:e2e_request_latency_seconds_bucket{le="10"}': ("0+90x30", "0+96x30"),
+            'vllm:e2e_request_latency_seconds_bucket{le="20"}': ("0+100x30", "0+100x30"),
+            'vllm:e2e_request_latency_seconds_bucket{le="+Inf"}': ("0+100x30", "0+100x30"),
+        },
+        {},
+        7,
+    ),
+    (
+        "CertificateExpires",
+        {
+            'envoy_server_days_until_first_cert_expiring{job="proxies",service="kong",node="oracle1"}': ("9", "10"),
+        },
+        {"service": "kong", "node": "oracle1"},
+        60,
+    ),
+)
+
+
+@pytest.mark.parametrize("case", FIRING, ids=lambda case: case[0])
+@pytest.mark.parametrize("fires", [True, False], ids=["fires", "stays quiet"])
+def test_an_alert_of_the_architecture(
+    tool: Tool,
+    tmp_path: Path,
+    rules: Path,
+    case: tuple[str, dict[str, tuple[str, str]], dict[str, str], int],
+    fires: bool,
+) -> None:
+    """Judged by Prometheus' own evaluation: above the threshold it fires, at it it does not."""
+    alert, series, labels, minutes = case
+    [severity] = [
+        r["labels"]["severity"]
+        for g in yaml.safe_load(rules.read_text())["groups"]
+        for r in g["rules"]
+        if r["alert"] == alert
+    ]
+    chosen = [{"series": name, "values": _long(pair[0 if fires else 1])} for name, pair in series.items()]
+    expected = [{"exp_labels": {**labels, "severity": severity}}] if fires else []
+    test: dict[str, Any] = {
+        "rule_files": [str(rules)],
+        "evaluation_interval": "1m",
+        "tests": [
+            {
+                "interval": "1m",
+                "input_series": chosen,
+                "alert_rule_test": [{"eval_time": f"{minutes}m", "alertname": alert, "exp_alerts": expected}],
+            }
+        ],
+    }
+    file = tmp_path / "test.yml"
+    file.write_text(yaml.safe_dump(test))
+    done = run(tool("promtool"), "test", "rules", str(file))
+    # promtool compares annotations too, whose numbers are not the point here.
+    said = done.stdout + done.stderr
+    assert ("got:[]" not in said.replace(" ", "")) if fires else done.returncode == 0, said
+
+
+def _long(values: str) -> str:
+    return values if "x" in values else f"{values}x90"
+
+
+ALERTS: tuple[dict[str, Any], ...] = (
+    {},
+    {"alerts": {"email": "you@example.com", "smtpHost": "mail.example.com"}, "smtpPassword": "x"},
+    {"alerts": {"webhook": "https://hooks.example.com/x"}},
+)
+
+
+@pytest.mark.parametrize("config", ALERTS, ids=["none", "mail", "webhook"])
+def test_alertmanager_takes_its_configuration(tool: Tool, tmp_path: Path, config: dict[str, Any]) -> None:
+    file = tmp_path / "alertmanager.yml"
+    file.write_text(alertmanager_config(settings(**config)))
+    done = run(tool("amtool"), "check-config", str(file))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 receivers" in done.stdout + done.stderr
+
+
+def test_the_blackbox_exporter_takes_its_configuration(tool: Tool, tmp_path: Path) -> None:
+    file = tmp_path / "blackbox.yml"
+    file.write_text(blackbox_config())
+    done = run(tool("prometheus-blackbox-exporter"), "--config.check", f"--config.file={file}")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("program", ["promtool", "amtool", "prometheus-blackbox-exporter"])
+def test_a_wrong_file_is_refused(tool: Tool, tmp_path: Path, program: str) -> None:
+    """So that the tests above mean something."""
+    file = tmp_path / "wrong.yml"
+    file.write_text("no_such_field: 1\n")
+    check = {
+        "promtool": ["check", "config", str(file)],
+        "amtool": ["check-config", str(file)],
+        "prometheus-blackbox-exporter": ["--config.check", f"--config.file={file}"],
+    }
+    assert run(tool(program), *check[program]).returncode != 0
