@@ -41,6 +41,8 @@ class Agents(pulumi.ComponentResource):
                     "AGENTS_CONFIG_DIR": "/config",
                     "AGENTS_OFF_PEAK": context.settings.off_peak,
                     "AGENTS_EMBEDDING_MODEL": context.settings.models.embedding,
+                    "AGENTS_SPEECH_TO_TEXT_MODEL": context.settings.models.speech_to_text,
+                    "AGENTS_TEXT_TO_SPEECH_MODEL": context.settings.models.text_to_speech,
                     "AGENTS_EMBEDDING_SIZE": str(context.settings.models.embedding_size),
                 },
             ),

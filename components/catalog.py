@@ -13,8 +13,7 @@ from components.comfyui import ComfyUI
 from components.context import ServiceArgs
 from components.crowdsec import CrowdSec
 from components.edge import Edge
-from components.embeddings import Embeddings
-from components.embeddings_cpu import EmbeddingsCpu
+from components.embeddings import Embeddings, EmbeddingsCpu
 from components.gpu_exporter import GpuExporter
 from components.grafana import Grafana
 from components.interpreter import Interpreter
@@ -29,9 +28,7 @@ from components.pod import Pod
 from components.postgres import Postgres
 from components.postgres_exporter import PostgresExporter
 from components.prometheus import Prometheus
-from components.qdrant import Qdrant
-from components.qdrant_replica import QdrantReplica
-from components.qdrant_witness import QdrantWitness
+from components.qdrant import Qdrant, QdrantReplica, QdrantWitness
 from components.redis import Redis
 from components.redis_exporter import RedisExporter
 from components.vllm import Vllm

@@ -7,6 +7,18 @@ from components.pod import Pod, PodArgs
 from render.entrypoint import with_secrets
 from render.models import offline
 
+# The server loads no model that was not asked for: once it answers, it is told to fetch the two of the settings.
+_START = """\
+(
+  until curl --silent --fail --output /dev/null http://127.0.0.1:8002/health; do sleep 2; done
+  [ -n "${HF_HUB_OFFLINE:-}" ] || for model in $MODELS; do
+    curl --silent --fail --output /dev/null --retry 5 --header @/config/authorization \
+      --request POST "http://127.0.0.1:8002/v1/models/$model" || echo "model $model was not fetched"
+  done
+) &
+exec uvicorn --factory speaches.main:create_app
+"""
+
 
 class Whisper(pulumi.ComponentResource):
     """Creates the pod of speaches, an OpenAI-compatible audio server."""
@@ -14,14 +26,18 @@ class Whisper(pulumi.ComponentResource):
     def __init__(self, name: str, args: ServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Make the pod."""
         super().__init__("agentic-mesh:inference:Whisper", name, None, opts)
+        settings = args.context.settings
+        key = args.context.secret("whisper-api-key")
         self.pod = Pod(
             f"{name}-pod",
             PodArgs(
                 context=args.context,
                 service=args.service,
-                entrypoints=with_secrets({"API_KEY": "/config/api-key"}, "uvicorn"),
-                command=["--factory", "speaches.main:create_app"],
-                files={"api-key": args.context.secret("whisper-api-key")},
+                entrypoints=with_secrets({"API_KEY": "/config/api-key"}, "sh", "-c", _START),
+                files={
+                    "api-key": key,
+                    "authorization": pulumi.Output.concat("Authorization: Bearer ", key),
+                },
                 env={
                     "UVICORN_HOST": "0.0.0.0",
                     "UVICORN_PORT": "8002",
@@ -31,7 +47,8 @@ class Whisper(pulumi.ComponentResource):
                     # Memory of the card goes back to the others when nobody speaks.
                     "STT_MODEL_TTL": "300",
                     "TTS_MODEL_TTL": "300",
-                    **offline(args.context.settings),
+                    "MODELS": f"{settings.models.speech_to_text} {settings.models.text_to_speech}",
+                    **offline(settings),
                 },
             ),
             pulumi.ResourceOptions(parent=self),

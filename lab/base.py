@@ -21,9 +21,18 @@ _ONCE: Final = threading.Lock()
 # A laboratory has no encrypted disk: nothing on it is worth one, and a virtual kernel often lacks dm-crypt. The
 # preflight looks for one; here the kernel's answer is put into its mouth. A stated exception of the lab, until the
 # program has a setting for it.
-_CAT: Final = """#!/bin/sh
-case "$1" in /sys/dev/block/*/dm/uuid) echo CRYPT-LUKS2-none-this-is-the-lab; exit 0;; esac
-exec /bin/busybox cat "$@"
+_SHELL: Final = r"""#!/bin/busybox sh
+[ "$1" = -c ] || exec /bin/busybox sh "$@"
+script="$2"
+shift 2
+exec /bin/busybox sh -c "
+cat() {
+  case \"\$1\" in
+    /sys/dev/block/*/dm/uuid) echo CRYPT-LUKS2-none-this-is-the-lab;;
+    *) busybox cat \"\$@\";;
+  esac
+}
+$script" "$@"
 """
 
 
@@ -62,7 +71,7 @@ def base_archive(cache: Path, say: Any) -> Path:
 
 def busybox_tag() -> str:
     """Changes with the program and with what the lab adds to it."""
-    digest = hashlib.sha256(STATIC_BUSYBOX.read_bytes() + (_CAT + DEFAULT_COMMAND).encode())
+    digest = hashlib.sha256(STATIC_BUSYBOX.read_bytes() + (_SHELL + DEFAULT_COMMAND).encode())
     return f"{PREFIX}/busybox:{digest.hexdigest()[:16]}"
 
 
@@ -81,11 +90,11 @@ def busybox_archive(cache: Path) -> Path:
                 tar.addfile(entry)
             tar.add(STATIC_BUSYBOX, "bin/busybox")
             for name in run(str(STATIC_BUSYBOX), "--list").split():
-                if name not in ("busybox", "cat"):
+                if name not in ("busybox", "sh"):
                     entry = tarfile.TarInfo(f"bin/{name}")
                     entry.type, entry.linkname = tarfile.SYMTYPE, "/bin/busybox"
                     tar.addfile(entry)
-            _add(tar, "bin/cat", _CAT, 0o755)
+            _add(tar, "bin/sh", _SHELL, 0o755)
             _add(tar, "etc/passwd", "root:x:0:0:root:/root:/bin/sh\n", 0o644)
             _add(tar, "etc/group", "root:x:0:\n", 0o644)
         unfinished.rename(archive)

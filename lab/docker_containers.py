@@ -14,6 +14,7 @@ import docker
 from engine.check import Failure
 from lab.docker_client import connect, found, removed, saying
 from lab.docker_spec import archive, container_spec, device_requests, restart_policy, unknown
+from lab.machine import highest
 from lab.provider import InitFailedError, Resource, ResourceError, Values
 
 _MIB: Final = 1024 * 1024
@@ -44,7 +45,7 @@ class Container(Resource):
         if found(lambda: client.inspect_image(inputs["image"])) is None:
             raise ResourceError(f"Unable to create container with image {inputs['image']}: there is no such image")
         with saying("Unable to create container"):
-            made = client.create_container_from_config(container_spec(inputs), inputs["name"])
+            made = client.create_container_from_config(_possible(container_spec(inputs)), inputs["name"])
         identifier = str(made["Id"])
         record_devices(config, inputs["name"], device_requests(inputs))
         try:
@@ -114,6 +115,15 @@ class Container(Resource):
             f"Error deleting container {identifier}",
         )
         record_devices(config, inputs["name"], [])
+
+
+def _possible(spec: dict[str, Any]) -> dict[str, Any]:
+    """The lab's own exception: limits no higher than this machine lets anybody set them."""
+    for limit in spec["HostConfig"].get("Ulimits", ()):
+        most = highest(limit["Name"])
+        if most is not None:
+            limit["Soft"], limit["Hard"] = min(limit["Soft"], most), min(limit["Hard"], most)
+    return spec
 
 
 def record_devices(config: Values, name: str, requests: list[dict[str, Any]]) -> None:

@@ -187,3 +187,8 @@ def _ports(key: str) -> Iterator[int]:
             yield from (port.app_port for port in service.ports)
             if service.metrics is not None:
                 yield service.metrics.port
+
+
+def keys_by_service() -> dict[str, str]:
+    """Service -> key of its image."""
+    return {service.name: service.image for service in SERVICES}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import resource
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -44,6 +46,21 @@ def check_machine() -> None:
         lacks.append("overlayfs in the kernel: modprobe overlay")
     if lacks:
         raise LabError("this machine lacks\n" + "\n".join(f"  - {lack}" for lack in lacks))
+
+
+_CAP_SYS_RESOURCE: Final = 24
+
+
+def highest(limit: str) -> int | None:
+    """The most of a process limit, such as `nofile`, that containers can have here; None: whatever is asked for.
+
+    In some virtual machines not even root may raise a limit, and Docker then refuses to start the container.
+    """
+    capabilities = re.search(r"^CapEff:\s+(\w+)", Path("/proc/self/status").read_text(), re.MULTILINE)
+    if capabilities is None or int(capabilities[1], 16) >> _CAP_SYS_RESOURCE & 1:
+        return None
+    hard = resource.getrlimit(getattr(resource, f"RLIMIT_{limit.upper()}"))[1]
+    return None if hard == resource.RLIM_INFINITY else hard
 
 
 def run(*command: str, check: bool = True, timeout: float = 60) -> str:

@@ -81,6 +81,8 @@ def litellm_config(
                 "username": "litellm",
                 "password": redis_password,
                 "ttl": CACHE_SECONDS,
+                # Unless users share answers, a request is cached only under the namespace that it brings.
+                "mode": "default_on" if settings.cache_shared else "default_off",
                 "namespace": "litellm",
             },
             "callbacks": ["prometheus"],

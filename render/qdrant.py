@@ -4,8 +4,6 @@ from typing import Any, Literal
 
 import yaml
 
-from settings import BackupStore
-
 PEERS = 3
 
 
@@ -15,12 +13,10 @@ def qdrant_config(
     read_only_api_key: str,
     node_type: Literal["Normal", "Listener"] = "Normal",
     gpu: bool = False,
-    snapshots: tuple[BackupStore, str, str, str] | None = None,
 ) -> str:
-    """YAML for `--config-path`.
+    """YAML for `--config-path`. A `Listener` takes updates, votes and answers no reads.
 
-    `snapshots` is (store, node, access key, secret key) where snapshots go to the node's bucket. A `Listener` takes
-    updates, votes and answers no reads.
+    Snapshots stay on the volume: the backup service fetches them, and so the database needs no way out.
     """
     storage: dict[str, Any] = {
         "storage_path": "/qdrant/storage",
@@ -30,19 +26,6 @@ def qdrant_config(
         # A replica on every peer, and one acknowledgement is enough: either node writes on without the other.
         "collection": {"replication_factor": PEERS, "write_consistency_factor": 1},
     }
-    if snapshots is not None:
-        store, node, access_key, secret_key = snapshots
-        endpoint = store.endpoint or f"s3.{store.region}.amazonaws.com"
-        storage["snapshots_config"] = {
-            "snapshots_storage": "s3",
-            "s3_config": {
-                "bucket": store.bucket(node),
-                "region": store.region,
-                "access_key": access_key,
-                "secret_key": secret_key,
-                "endpoint_url": f"https://{endpoint}",
-            },
-        }
     config: dict[str, Any] = {
         "log_level": "INFO",
         "telemetry_disabled": True,

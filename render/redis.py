@@ -8,7 +8,7 @@ USERS: Final[Mapping[str, str]] = {
     "agents": "~agents:* &agents:* +@all -@admin -@dangerous +info",
     "litellm": "~litellm* &litellm* +@all -@admin -@dangerous +info +client|setinfo +client|setname",
     "n8n": "~bull* ~n8n* &n8n* &bull* +@all -@admin -@dangerous +info +client +keys",
-    "kong": "~* +@read +@write +@scripting +@connection +ping -@dangerous",
+    "kong": "~ratelimit:* +@read +@write +@scripting +@connection +ping -@dangerous",
     "exporter": "+ping +info +client|list +client|setname +latency +slowlog +config|get +dbsize +command",
 }
 """User -> its rules; the default user is off."""

@@ -21,9 +21,11 @@ class SettingsError(ValueError):
         shown = "(hidden)" if secret and found is not None else repr(found)
         is_now = "is not set" if found is None else f"is {shown}"
         path = " --path" if "." in key else ""
+        # A secret's value is asked for by the command: in an argument it would stay in the shell's history.
+        value = "" if secret else f" '{example}'"
         super().__init__(
             f"{PROJECT}:{key} {is_now}. Allowed: {allowed}.\n"
-            f"  Mend it with: pulumi config set{flag}{path} '{PROJECT}:{key}' '{example}' --stack {stack}"
+            f"  Mend it with: pulumi config set{flag}{path} '{PROJECT}:{key}'{value} --stack {stack}"
         )
         self.key = key
 

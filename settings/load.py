@@ -100,7 +100,7 @@ class _Reader:
             if key not in KEYS:
                 raise self.unknown(key, KEYS)
             if key in SECRETS and secret_keys is not None and name not in secret_keys:
-                raise self.wrong(key, None, "a secret, stored encrypted with --secret")
+                raise self.wrong(key, value, "a secret, stored encrypted with --secret")
             self.values[key] = value
 
     def unknown(self, key: str, known: frozenset[str]) -> UnknownKeyError:

@@ -168,5 +168,5 @@ class Settings:
 
 
 def _host_of(url: str | None) -> str | None:
-    """Host name of an https URL."""
-    return None if url is None else url.split("/")[2].split(":")[0]
+    """Host of an https URL, with its port where it names one."""
+    return None if url is None else url.split("/")[2]

@@ -58,7 +58,6 @@ SERVICES: Final = (
             Call(to="qdrant-witness", port="peer", peer=True),
             Call(to="qdrant-replica", port="peer", peer=True),
         ),
-        egress=("@backup-store",),
         probe=Probe(port=6333, path="/readyz"),
         metrics=Metrics(port=6340),
         # It indexes with Vulkan.

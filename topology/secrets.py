@@ -38,7 +38,7 @@ SECRETS: Final = (
         name="qdrant-read-only-api-key",
         readers=("qdrant", "qdrant-witness", "qdrant-replica", "agents"),
     ),
-    GeneratedSecret(name="litellm-master-key", readers=("litellm", "agents", "n8n", "kong"), prefix="sk-"),
+    GeneratedSecret(name="litellm-master-key", readers=("litellm", "agents", "kong"), prefix="sk-"),
     GeneratedSecret(
         name="litellm-salt-key",
         readers=("litellm",),
@@ -46,7 +46,7 @@ SECRETS: Final = (
         why_kept="keys and credentials in the model proxy's database are sealed with it",
         prefix="sk-",
     ),
-    GeneratedSecret(name="langgraph-api-key", readers=("agents", "kong", "n8n")),
+    GeneratedSecret(name="langgraph-api-key", readers=("agents", "kong")),
     GeneratedSecret(name="gateway-owner-key", readers=("kong",)),
     GeneratedSecret(
         name="n8n-encryption-key",

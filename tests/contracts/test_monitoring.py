@@ -46,7 +46,7 @@ def test_prometheus_takes_the_rules(tool: Tool, rules: Path) -> None:
 
 
 # alert, series with the value that fires and the one that does not, labels of the alert, minutes until it fires
-FIRING = (
+FIRING: tuple[tuple[str, dict[str, tuple[str, str]], dict[str, str], int], ...] = (
     ("GpuHot", {'DCGM_FI_DEV_GPU_TEMP{gpu="0"}': ("86", "85")}, {"gpu": "0"}, 2),
     (
         "MemoryHigh",

@@ -135,7 +135,7 @@ MAY_NOT = {
         "FLUSHALL",
         "CONFIG GET *",
         "ACL LIST",
-        "DEBUG SLEEP 0",
+        "SHUTDOWN",
     ),
     "litellm": ("GET agents:run:1", "DEL bull:jobs:wait", "FLUSHDB", "CONFIG SET maxmemory 1", "CLIENT KILL ID 999"),
     "n8n": ("GET agents:run:1", "GET litellm:answer", "FLUSHALL", "CONFIG GET *", "ACL LIST", "SHUTDOWN"),

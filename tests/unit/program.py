@@ -72,7 +72,7 @@ class Program:
         values = configuration(**{**NEEDED, **config})
         self.mocks.install(stack=stack, preview=preview)
         pulumi.runtime.set_all_config(values, [f"agentic-mesh:{key}" for key in SECRET_KEYS])
-        pulumi.runtime.test(self._run)()
+        pulumi.runtime.test(self._run)()  # type: ignore[no-untyped-call]
 
     def _run(self) -> None:
         stack: Any = pulumi.runtime.get_root_resource()

@@ -33,7 +33,7 @@ def test_exports_name_endpoints_images_and_the_end_of_certificates(oracle1: Prog
     assert oracle1.outputs["certificateExpiry"].keys() == oracle1.apps.keys() | {"gateway"}
 
 
-@pulumi.runtime.test
+@pulumi.runtime.test  # type: ignore[untyped-decorator]
 def test_what_thanos_shares_is_secret(thanos: Program) -> pulumi.Output[None]:
     assert set(thanos.outputs) == {"endpoints", "images", "certificateExpiry", OUTPUT, "authKeys"}
 
@@ -89,13 +89,13 @@ def test_an_image_that_is_not_built_for_the_node_stops_the_plan(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kong = Image(reference=IMAGES["kong"].reference, platforms=("linux/amd64",))
-    monkeypatch.setitem(IMAGES, "kong", kong)  # type: ignore[arg-type]
+    monkeypatch.setitem(IMAGES, "kong", kong)
     message = refused(caplog, "oracle1", nodes=nodes(architecture="arm64"))
     assert message.startswith("agentic-mesh:nodes.oracle1.architecture is 'arm64'.")
     assert re.search(r"\bkong\b.* not built for linux/arm64", message)
 
 
-@pulumi.runtime.test
+@pulumi.runtime.test  # type: ignore[untyped-decorator]
 def test_an_arm_node_pulls_and_builds_images_for_arm(mocks: Mocks) -> pulumi.Output[None]:
     made = NodeImages("images", NodeImagesArgs(architecture="arm64", keys=("kong", "agents")))
 

@@ -280,7 +280,7 @@ def test_ports_that_clash() -> None:
 
 def test_a_store_of_ones_own_needs_its_host_and_keys() -> None:
     own = {"provider": "s3", "endpoint": "s3.example.com"}
-    keys = {"backupAccessKey": "access", "backupSecretKey": "secret"}
+    keys: dict[str, Any] = {"backupAccessKey": "access", "backupSecretKey": "secret"}
     assert mends(refused({"backup": {"provider": "s3"}, **keys}), "backup.endpoint")
     for key in keys:
         assert mends(refused({"backup": own, **keys, key: None}), key)
@@ -296,7 +296,10 @@ def test_a_store_on_aws_takes_no_keys() -> None:
 
 @pytest.mark.parametrize("key", ["edgeCertificate", "edgeCertificateKey"])
 def test_a_certificate_comes_with_its_key(key: str) -> None:
-    both = {"edgeCertificate": "-----BEGIN CERTIFICATE-----\n", "edgeCertificateKey": "-----BEGIN KEY-----\nx y\n-"}
+    both: dict[str, Any] = {
+        "edgeCertificate": "-----BEGIN CERTIFICATE-----\n",
+        "edgeCertificateKey": "-----BEGIN KEY-----\nx y\n-",
+    }
     assert mends(refused({**both, key: None}), key)
     assert settings(**both).edge_certificate_key == Secret(both["edgeCertificateKey"])
 
@@ -423,7 +426,8 @@ def test_secrets_stored_encrypted_are_read() -> None:
 
 
 def test_no_secret_shows_in_the_settings() -> None:
-    given = {key: f"{key}-value" for key in sorted(SECRETS)} | {"edgeCertificate": "-----BEGIN CERTIFICATE-----"}
+    given: dict[str, Any] = {key: f"{key}-value" for key in sorted(SECRETS)}
+    given["edgeCertificate"] = "-----BEGIN CERTIFICATE-----"
     own = {"provider": "s3", "endpoint": "s3.example.com"}
     read = settings(**given, backup=own)
     shown = [repr(read), str(read), f"{read.claude_api_key}", json.dumps(vars(read), default=repr)]

@@ -16,6 +16,9 @@ from backup.errors import CommandError
 CHUNK: Final = 1 << 20
 TAIL_LINES: Final = 4
 LINE_LENGTH: Final = 400
+ERASE_LINE: Final = "\x1b[2K"
+NOISE: Final = ("Is there a repository at", "s3:", "signal interrupt received")
+"""Lines of restic that would push the cause out of the few that are kept."""
 GRACE_SECONDS: Final = 20
 """How long an interrupted program may take to put its house in order; restic removes its lock."""
 
@@ -131,5 +134,6 @@ class Child:
     def _listen(self) -> None:
         with cast("IO[bytes]", self._process.stderr) as stream:
             while line := stream.readline(LINE_LENGTH):
-                if text := line.decode(errors="replace").strip():
+                text = line.decode(errors="replace").removeprefix(ERASE_LINE).strip()
+                if text and not text.startswith(NOISE):
                     self._tail.append(text)

@@ -129,9 +129,15 @@ def bundle(folder: Path, port: int, **settings: object) -> None:
     key = folder / "config" / "api-key"
     key.write_text(KEY)
     key.chmod(0o400)
+    # Ways to what lies in root's home, which only root may pass on the machine.
+    home = folder / "home"
+    home.mkdir(mode=0o755)
+    for path in needed():
+        if Path(path).is_relative_to("/root"):
+            (home / Path(path).relative_to("/root")).mkdir(parents=True)
     mounts: list[dict[str, Any]] = [
         {"destination": "/proc", "type": "proc", "source": "proc"},
-        {"destination": "/root", "type": "tmpfs", "source": "tmpfs", "options": ["mode=755"]},
+        {"destination": "/root", "type": "bind", "source": str(home), "options": ["bind", "ro"]},
         {
             "destination": "/tmp",
             "type": "tmpfs",
@@ -141,7 +147,7 @@ def bundle(folder: Path, port: int, **settings: object) -> None:
         {"destination": "/dev/shm", "type": "tmpfs", "source": "tmpfs", "options": ["mode=1777", "size=64m"]},
         *(
             {"destination": path, "type": "bind", "source": path, "options": ["rbind", "ro"]}
-            for path in [*needed(), *([] if str(folder) == "/tmp/config" else [])]
+            for path in needed()
         ),
         {"destination": "/tmp/config", "type": "bind", "source": str(folder / "config"), "options": ["bind", "ro"]},
     ]

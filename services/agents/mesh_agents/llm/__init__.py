@@ -1,0 +1,1 @@
+"""The model proxy, as a client."""

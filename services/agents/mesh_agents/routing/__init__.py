@@ -1,0 +1,1 @@
+"""Which route and model a request is answered by."""

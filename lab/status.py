@@ -1,0 +1,94 @@
+"""Each service of the lab: real or stand-in, healthy or not, with its address; and what a node's containers hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import docker
+
+from engine.table import table as columns
+from lab import daemons, images, processes
+from lab.places import Node
+
+_HEADER: Final = ("node", "service", "software", "app", "health", "address")
+_MIB: Final = 1024 * 1024
+
+
+def table(nodes: Sequence[Node]) -> str:
+    """The table, and a line about each node."""
+    rows: list[tuple[str, ...]] = []
+    notes = []
+    for node in nodes:
+        if not daemons.answers(node):
+            notes.append(f"{node.name}: Docker does not answer")
+            continue
+        rows += sorted(_rows(node))
+        notes.append(f"{node.name}: {memory(node)}")
+    return "\n".join([*columns(_HEADER, rows), "", *notes])
+
+
+def containers(node: Node) -> list[dict[str, Any]]:
+    """All containers of a node, as Docker describes them."""
+    client = docker.APIClient(base_url=node.host)
+    found = [client.inspect_container(item["Id"]) for item in client.containers(all=True)]
+    client.close()
+    return found
+
+
+def unhealthy(node: Node) -> list[str]:
+    """Containers that should run and be healthy and are not."""
+    return sorted(
+        state["Name"].lstrip("/")
+        for state in containers(node)
+        if part(state) != "loader" and (not state["State"]["Running"] or health(state) not in ("healthy", "-"))
+    )
+
+
+def part(state: Mapping[str, Any]) -> str:
+    """What a container is: app, proxy, gateway, loader, preflight."""
+    return str(_labels(state).get("agentic-mesh.part", ""))
+
+
+def health(state: Mapping[str, Any]) -> str:
+    """What its health check says; `-` where it has none."""
+    return str(state["State"].get("Health", {}).get("Status", "-"))
+
+
+def memory(node: Node) -> str:
+    """What the containers of a node hold, and the most they held."""
+    for folder in processes.cgroup_folders(daemons.cgroup(node)):
+        for now, most in (("memory.usage_in_bytes", "memory.max_usage_in_bytes"), ("memory.current", "memory.peak")):
+            if (folder / now).exists() and (folder / most).exists():
+                held, peak = (int((folder / name).read_text()) // _MIB for name in (now, most))
+                return f"containers hold {held} MiB, {peak} MiB at most, page cache included"
+    return "no containers"
+
+
+def _rows(node: Node) -> Iterator[tuple[str, ...]]:
+    real = {recipe.key: recipe for recipe in images.recipes()}
+    found = containers(node)
+    proxies = {_labels(state)["agentic-mesh.service"]: state for state in found if part(state) in ("proxy", "gateway")}
+    apps = {_labels(state)["agentic-mesh.service"]: state for state in found if part(state) == "app"}
+    keys = images.keys_by_service()
+    for name, proxy in proxies.items():
+        recipe = real[keys.get(name, "envoy")]
+        app = apps.get(name)
+        yield (
+            node.name,
+            name,
+            "real" if recipe.real else "stand-in",
+            app["State"]["Status"] if app else "-",
+            health(proxy),
+            _address(proxy),
+        )
+
+
+def _address(proxy: Mapping[str, Any]) -> str:
+    networks = proxy["NetworkSettings"]["Networks"]
+    return ", ".join(network["IPAddress"] for name, network in sorted(networks.items()) if name == "agentic-mesh")
+
+
+def _labels(state: Mapping[str, Any]) -> Mapping[str, str]:
+    labels: Mapping[str, str] = state["Config"]["Labels"] or {}
+    return labels

@@ -1,0 +1,72 @@
+"""Errors of every kind become OpenAI's shape."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+
+from mesh_agents.errors import ApiError, ErrorResponse
+
+_LOG: Final = logging.getLogger(__name__)
+
+
+def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """For a route's `responses`: the errors that it answers with, and those that every route does."""
+    return {status: {"model": ErrorResponse} for status in sorted({400, 401, 413, *statuses})}
+
+
+def answer(error: ApiError) -> JSONResponse:
+    """The response of an error."""
+    headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
+    if error.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return JSONResponse(error.envelope(), error.status, headers)
+
+
+def install(app: FastAPI) -> None:
+    """Handle every kind of error."""
+    app.add_exception_handler(ApiError, _api)
+    app.add_exception_handler(RequestValidationError, _validation)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+async def _api(_request: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, ApiError):
+        raise error
+    return answer(error)
+
+
+async def _validation(_request: Request, error: Exception) -> JSONResponse:
+    """400, as OpenAI does, naming the first thing that is wrong."""
+    if not isinstance(error, RequestValidationError):
+        raise error
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
+    if first["type"] == "json_invalid":
+        return answer(ApiError(400, "the body is not valid JSON", code="invalid_json"))
+    message = f"{where}: {first['msg']}" if where else first["msg"]
+    return answer(ApiError(400, message, code="invalid_value", param=where or None))
+
+
+async def _http(_request: Request, error: Exception) -> JSONResponse:
+    """Starlette's own: unknown path, wrong method, a body that cannot be parsed."""
+    if not isinstance(error, HTTPException):
+        raise error
+    refusal = ApiError(error.status_code, str(error.detail).lower(), code=_CODES.get(error.status_code, "bad_request"))
+    response = answer(refusal)
+    headers: Mapping[str, str] = error.headers or {}
+    response.headers.update(headers)
+    return response
+
+
+async def _unexpected(_request: Request, error: Exception) -> JSONResponse:
+    _LOG.error("unexpected error", exc_info=error)
+    return answer(ApiError(500, "the service failed; the log has the request's id", code="internal", kind="server_error"))
+
+
+_CODES: Final = {404: "not_found", 405: "method_not_allowed"}

@@ -1,0 +1,122 @@
+"""What the service is told: plain values by environment, secrets as files."""
+
+import re
+from datetime import time
+from pathlib import Path
+from typing import Final, Self
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from mesh_agents.llm.prices import Prices
+
+SECRETS: Final = (
+    "api-key",
+    "litellm-key",
+    "qdrant-key",
+    "qdrant-read-only-key",
+    "embeddings-key",
+    "whisper-key",
+    "ocr-key",
+    "interpreter-key",
+    "redis-password",
+    "postgres-password",
+)
+"""Files in the configuration folder, one secret each."""
+
+_WINDOW: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
+
+
+class Settings(BaseSettings):
+    """Read once at start; every field is `AGENTS_<NAME>`. Addresses default to the mesh's local names."""
+
+    model_config = SettingsConfigDict(env_prefix="AGENTS_", frozen=True, extra="ignore")
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=1, le=65535)
+    config_dir: Path = Path("/config")
+    workers: int = Field(default=2, ge=1, le=16)
+    """Worker processes beside the API."""
+    runs_per_worker: int = Field(default=4, ge=1, le=64)
+
+    litellm_url: str = "http://litellm:8081"
+    qdrant_url: str = "http://qdrant:6333"
+    embeddings_url: str = "http://embeddings:8001"
+    whisper_url: str = "http://whisper:8002"
+    interpreter_url: str = "http://interpreter:8004"
+    ocr_url: str = "http://ocr:8005"
+    redis_host: str = "redis"
+    redis_port: int = 6379
+    redis_user: str = "agents"
+    postgres_host: str = "postgres"
+    postgres_port: int = 5432
+    postgres_user: str = "agents"
+    postgres_database: str = "agents"
+
+    embedding_model: str = "BAAI/bge-m3"
+    embedding_size: int = Field(default=1024, ge=1)
+    embedding_batch: int = Field(default=32, ge=1)
+    """Texts in one call; the server's own limit is 32."""
+    whisper_model: str = "Systran/faster-whisper-small"
+    qdrant_replicas: int = Field(default=3, ge=1)
+    """One on every peer."""
+    min_score: float = Field(default=0.45, ge=-1, le=1)
+    """Cosine similarity below which a passage counts as irrelevant; it depends on the embedding model."""
+
+    off_peak: str = "22:00-06:00"
+    """When heavy jobs may start, local time of the container."""
+    prices: str = "{}"
+    """JSON of model -> [in, out], US dollars for a million tokens, over the defaults."""
+
+    max_steps: int = Field(default=24, ge=1)
+    max_tokens: int = Field(default=200_000, ge=1)
+    max_seconds: float = Field(default=1800, gt=0)
+    max_usd: float = Field(default=2.0, gt=0)
+    """Limits of one run; a caller may ask for less, never for more."""
+    max_waiting_runs: int = Field(default=1000, ge=1)
+    lease_seconds: float = Field(default=30, gt=0)
+    """How long a worker may be silent until another takes its run over."""
+    max_body_mib: int = Field(default=32, ge=1)
+    first_token_seconds: float = Field(default=120, gt=0)
+    idle_stream_seconds: float = Field(default=120, gt=0)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        """Values that would fail only when they are first used."""
+        if not _WINDOW.fullmatch(self.off_peak):
+            raise ValueError(f"AGENTS_OFF_PEAK is {self.off_peak!r}; wanted: HH:MM-HH:MM")
+        Prices.parse(self.prices)
+        return self
+
+    def secret(self, name: str) -> SecretStr:
+        """The content of one file of `SECRETS`.
+
+        Raises:
+            ConfigError: it is missing or empty.
+        """
+        path = self.config_dir / name
+        try:
+            value = path.read_text("utf-8").strip()
+        except OSError as error:
+            raise ConfigError(f"cannot read the secret {name!r} in AGENTS_CONFIG_DIR: {error.strerror}") from error
+        if not value:
+            raise ConfigError(f"the secret {name!r} in AGENTS_CONFIG_DIR is empty")
+        return SecretStr(value)
+
+    def check_secrets(self) -> None:
+        """Read every secret once, so that a missing one stops the start and not some later call.
+
+        Raises:
+            ConfigError: one is missing or empty.
+        """
+        for name in SECRETS:
+            self.secret(name)
+
+    def off_peak_window(self) -> tuple[time, time]:
+        """Begin and end of the off-peak window; it may pass midnight."""
+        begin, end = self.off_peak.split("-")
+        return time.fromisoformat(begin), time.fromisoformat(end)
+
+
+class ConfigError(Exception):
+    """The service cannot start as it is configured; the message says what to mend."""

@@ -1,0 +1,72 @@
+"""Postgres: the pool, and the tables that the service owns."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib import resources
+from typing import Any, Final
+
+import psycopg
+from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from mesh_agents.config import Settings
+from mesh_agents.errors import unavailable
+
+Pool = AsyncConnectionPool[psycopg.AsyncConnection[DictRow]]
+
+_MIGRATION_LOCK: Final = 7_305_001
+"""Number of the advisory lock under which one process at a time makes the tables."""
+_WAIT_SECONDS: Final = 5.0
+
+
+def make_pool(settings: Settings, size: int = 10) -> Pool:
+    """A pool that is not open yet; connections commit by themselves."""
+    conninfo = psycopg.conninfo.make_conninfo(
+        host=settings.postgres_host,
+        port=settings.postgres_port,
+        user=settings.postgres_user,
+        dbname=settings.postgres_database,
+        password=settings.secret("postgres-password").get_secret_value(),
+        connect_timeout=5,
+        application_name="agents",
+    )
+    options: dict[str, Any] = {"autocommit": True, "row_factory": dict_row, "prepare_threshold": 0}
+    return AsyncConnectionPool(
+        conninfo, min_size=1, max_size=size, kwargs=options, open=False, timeout=_WAIT_SECONDS,
+        check=AsyncConnectionPool.check_connection, reconnect_timeout=10,
+    )
+
+
+@asynccontextmanager
+async def connection(pool: Pool) -> AsyncIterator[psycopg.AsyncConnection[DictRow]]:
+    """A connection of the pool.
+
+    Raises:
+        ApiError: 503, Postgres is away.
+    """
+    try:
+        async with pool.connection() as held:
+            yield held
+    except (PoolTimeout, psycopg.OperationalError) as error:
+        raise unavailable("the database") from error
+
+
+async def migrate(pool: Pool) -> None:
+    """Make or bring up to date the tables of the service and of LangGraph's checkpoints."""
+    async with pool.connection() as held:
+        # Not the waiting form of the lock: a waiter's snapshot would stop `CREATE INDEX CONCURRENTLY` for good.
+        while not await _scalar(held, "SELECT pg_try_advisory_lock(%s) AS value", _MIGRATION_LOCK):
+            await asyncio.sleep(0.2)
+        try:
+            schema = resources.files(__package__).joinpath("schema.sql").read_bytes()
+            await held.execute(schema)
+            await AsyncPostgresSaver(held).setup()
+        finally:
+            await held.execute("SELECT pg_advisory_unlock(%s)", (_MIGRATION_LOCK,))
+
+
+async def _scalar(held: psycopg.AsyncConnection[DictRow], query: str, *values: object) -> Any:
+    row = await (await held.execute(query.encode(), values)).fetchone()
+    return row["value"] if row else None

@@ -1,0 +1,1 @@
+"""The supervisor graph: Router, Planner, Monitor and the workers."""

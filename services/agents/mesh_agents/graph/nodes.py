@@ -1,0 +1,168 @@
+"""The nodes of the supervisor graph: each takes the state and answers with what changes."""
+
+import time
+from typing import Any, Final
+
+from mesh_agents import metrics
+from mesh_agents.graph import prompts
+from mesh_agents.graph.effects import Effects
+from mesh_agents.graph.monitor import fingerprint, verdict
+from mesh_agents.graph.state import Note, RunState, Step, Usage
+from mesh_agents.llm.client import Completion, ModelClient
+from mesh_agents.routing.choice import choose
+from mesh_agents.routing.router import Router
+from mesh_agents.routing.routes import MODELS, Route
+from mesh_agents.tools.attachments import attachments
+from mesh_agents.tools.spec import EFFECTS, GRANTS, SPECS
+from mesh_agents.tools.toolbox import Toolbox
+
+ANSWER_TOKENS: Final = 4096
+"""Of one call, at most."""
+
+_WORKER_OF: Final = {Route.SEARCH: "research", Route.CODE: "coder"}
+_MODEL_OF: Final = {"research": "claude_sonnet", "coder": "claude_sonnet", "analyzer": "claude_opus"}
+"""Worker -> model, when a plan has several steps."""
+
+
+class Nodes:
+    """What the nodes work with."""
+
+    def __init__(self, router: Router, client: ModelClient, toolbox: Toolbox, effects: Effects) -> None:
+        """Keep the parts."""
+        self._router = router
+        self._client = client
+        self._toolbox = toolbox
+        self._effects = effects
+
+    async def route(self, state: RunState) -> RunState:
+        """Router: by which route, and why. Everything but `multi_step` is a plan of one step."""
+        request = prompts.request_text(state["messages"])
+        decision = choose(self._router, request, state.get("forced_route"), state.get("forced_model"))
+        plan: list[Step] = []
+        if decision.route is not Route.MULTI_STEP:
+            plan = [Step(worker=_WORKER_OF.get(decision.route, "analyzer"), task=request[:4000])]
+        return {
+            "decision": decision.metadata(),
+            "plan": plan,
+            "cursor": 0,
+            "talk": [],
+            "usage": Usage(steps=0, tokens=0, usd=0.0),
+            "seen": [],
+            "stop": None,
+        }
+
+    async def plan(self, state: RunState) -> RunState:
+        """Planner: steps from the caller's words alone, before any tool has answered."""
+        request = prompts.request_text(state["messages"])
+        files = len(attachments(state["messages"]))
+        told = f"{request}\n\n({files} attached file(s))" if files else request
+        done = await self._call(
+            state, state["decision"]["model"], [prompts.system(prompts.PLANNER), {"role": "user", "content": told}]
+        )
+        return {"plan": prompts.parse_plan(done.text, request), "usage": _spent(state, done)}
+
+    async def monitor(self, state: RunState) -> RunState:
+        """Monitor: whether the run may go on."""
+        return {"stop": verdict(state, time.time())}
+
+    async def work(self, state: RunState) -> RunState:
+        """The worker of the current step says something: its result, or which tool it wants."""
+        step = state["plan"][state["cursor"]]
+        files = attachments(state["messages"])
+        several = len(state["plan"]) > 1
+        model = _MODEL_OF[step["worker"]] if several else state["decision"]["model"]
+        messages = [
+            prompts.system(prompts.WORKER_RULES[step["worker"]]),
+            prompts.brief(step, prompts.request_text(state["messages"]), state.get("notes", []), len(files)),
+            *state["talk"],
+        ]
+        tools = [SPECS[name] for name in GRANTS[step["worker"]] if files or "attachment" not in _arguments(name)]
+        done = await self._call(state, model, messages, tools)
+        message = done.message
+        seen = [*state["seen"], fingerprint(state["cursor"], message)]
+        metrics.STEPS.labels(step["worker"]).inc()
+        changed: RunState = {"usage": _spent(state, done), "seen": seen}
+        if message.get("tool_calls"):
+            asked = {"role": "assistant", "content": message.get("content"), "tool_calls": message["tool_calls"]}
+            return {**changed, "talk": [*state["talk"], asked]}
+        note = Note(worker=step["worker"], task=step["task"], text=done.text)
+        return {**changed, "talk": [], "notes": [note], "cursor": state["cursor"] + 1}
+
+    async def tools(self, state: RunState) -> RunState:
+        """Call the tools that the worker asked for, those it was granted."""
+        step = state["plan"][state["cursor"]]
+        files = attachments(state["messages"])
+        answers = []
+        for index, call in enumerate(state["talk"][-1]["tool_calls"]):
+            name, arguments = call["function"]["name"], call["function"].get("arguments") or "{}"
+            if name not in GRANTS[step["worker"]]:
+                metrics.TOOL_CALLS.labels("other", "refused").inc()
+                output = "refused: this step was not granted that tool"
+            elif name in EFFECTS:
+                # Only what is in the checkpoint makes the key, so that a run taken over finds it again.
+                key = f"{state['cursor']}:{len(state['talk'])}:{index}"
+                output = await self._effects.once(
+                    state["run"], key, lambda n=name, a=arguments: self._toolbox.call(n, a, state["tenant"], files)
+                )
+            else:
+                output = await self._toolbox.call(name, arguments, state["tenant"], files)
+            answers.append(
+                {"role": "tool", "tool_call_id": call.get("id"), "content": prompts.quoted("Output", output)}
+            )
+        return {"talk": [*state["talk"], *answers]}
+
+    async def conclude(self, state: RunState) -> RunState:
+        """The answer: a single step's own, or one made of the results of several."""
+        notes = state.get("notes", [])
+        if state.get("stop"):
+            return {"answer": "\n\n".join(note["text"] for note in notes)}
+        if len(notes) == 1:
+            return {"answer": notes[0]["text"]}
+        request = prompts.request_text(state["messages"])
+        results = [prompts.quoted(f"Result of {n['worker']} ({n['task']})", n["text"]) for n in notes]
+        content = "\n\n".join([f"The user's request: {request}", *results])
+        messages = [prompts.system(prompts.CONCLUDE), {"role": "user", "content": content}]
+        done = await self._call(state, MODELS[Route.MULTI_STEP], messages)
+        return {"answer": done.text, "usage": _spent(state, done)}
+
+    async def _call(
+        self, state: RunState, model: str, messages: list[dict[str, Any]], tools: list[dict[str, Any]] | None = None
+    ) -> Completion:
+        left = state["limits"]["tokens"] - state["usage"]["tokens"]
+        payload: dict[str, Any] = {
+            "model": model,
+            "messages": messages,
+            "max_tokens": max(1, min(ANSWER_TOKENS, left)),
+        }
+        if tools:
+            payload["tools"] = tools
+        return await self._client.complete(payload, state["tenant"])
+
+
+def after_route(state: RunState) -> str:
+    """Several steps need a plan."""
+    return "monitor" if state["plan"] else "plan"
+
+
+def after_monitor(state: RunState) -> str:
+    """To the end, to the tools that were asked for, or to the worker of the current step."""
+    if state.get("stop") or state["cursor"] >= len(state["plan"]):
+        return "conclude"
+    talk = state["talk"]
+    if talk and talk[-1].get("tool_calls"):
+        return "tools"
+    return state["plan"][state["cursor"]]["worker"]
+
+
+def _arguments(name: str) -> dict[str, Any]:
+    properties: dict[str, Any] = SPECS[name]["function"]["parameters"]["properties"]
+    return properties
+
+
+def _spent(state: RunState, done: Completion) -> Usage:
+    usage = state["usage"]
+    return Usage(
+        steps=usage["steps"] + 1,
+        tokens=usage["tokens"] + done.tokens_in + done.tokens_out,
+        usd=usage["usd"] + done.usd,
+    )

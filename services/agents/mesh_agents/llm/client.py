@@ -1,0 +1,189 @@
+"""Calls of the model proxy, in OpenAI's chat protocol.
+
+The proxy does fallbacks, retries and budgets. Here lives what it cannot do for us: an answer that was cut in the middle
+ends in one clear error, never in silence or with the beginning of another model's answer behind it.
+"""
+
+import json
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import httpx
+
+from mesh_agents import metrics
+from mesh_agents.config import Settings
+from mesh_agents.errors import ApiError, unavailable
+from mesh_agents.llm.prices import Prices
+from mesh_agents.logs import request_id
+
+PATH: Final = "/v1/chat/completions"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Completion:
+    """A whole answer."""
+
+    body: dict[str, Any]
+    """As the proxy sent it."""
+    model: str
+    tokens_in: int
+    tokens_out: int
+    usd: float
+    """By our price list."""
+
+    @property
+    def message(self) -> dict[str, Any]:
+        """The assistant's message."""
+        message: dict[str, Any] = self.body["choices"][0]["message"]
+        return message
+
+    @property
+    def text(self) -> str:
+        """Its text."""
+        return self.message.get("content") or ""
+
+
+class ModelClient:
+    """The model proxy."""
+
+    def __init__(self, settings: Settings, http: httpx.AsyncClient) -> None:
+        """Use `http`, which its owner closes."""
+        self._http = http
+        self._url = f"{settings.litellm_url}{PATH}"
+        self._key = settings.secret("litellm-key").get_secret_value()
+        self._first = settings.first_token_seconds
+        self._idle = settings.idle_stream_seconds
+        self._prices = Prices.parse(settings.prices)
+
+    def _request(self, payload: Mapping[str, Any], user: str) -> httpx.Request:
+        # `user` keeps callers' cached answers and spend apart in the proxy.
+        return self._http.build_request(
+            "POST",
+            self._url,
+            json={**payload, "user": user},
+            headers={"authorization": f"Bearer {self._key}", "x-request-id": request_id.get()},
+            timeout=httpx.Timeout(self._first, connect=5, pool=5),
+        )
+
+    async def complete(self, payload: Mapping[str, Any], user: str) -> Completion:
+        """A whole answer of `payload["model"]`.
+
+        Raises:
+            ApiError: the proxy refused, failed or cannot be reached.
+        """
+        model = str(payload["model"])
+        try:
+            response = await self._http.send(self._request({**payload, "stream": False}, user))
+        except httpx.TransportError as error:
+            metrics.MODEL_CALLS.labels(model, "unreachable").inc()
+            raise unavailable(f"the model proxy ({type(error).__name__})") from error
+        _raise_for(response.status_code, response.content, model)
+        try:
+            body = response.json()
+            body["choices"][0]["message"]["role"]
+        except (ValueError, LookupError, TypeError) as error:
+            metrics.MODEL_CALLS.labels(model, "malformed").inc()
+            raise _upstream("the model proxy's answer is malformed", "upstream_malformed") from error
+        metrics.MODEL_CALLS.labels(model, "ok").inc()
+        usage = body.get("usage") or {}
+        return self._counted(model, body, int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0))
+
+    def _counted(self, model: str, body: dict[str, Any], tokens_in: int, tokens_out: int) -> Completion:
+        usd = self._prices.cost(model, tokens_in, tokens_out)
+        metrics.TOKENS.labels(model, "in").inc(tokens_in)
+        metrics.TOKENS.labels(model, "out").inc(tokens_out)
+        metrics.COST_USD.labels(model).inc(usd)
+        return Completion(body=body, model=model, tokens_in=tokens_in, tokens_out=tokens_out, usd=usd)
+
+    async def stream(self, payload: Mapping[str, Any], user: str) -> AsyncIterator[dict[str, Any]]:
+        """The chunks of an answer, after the first has come.
+
+        Await it: an error before the first chunk is raised here, so that the caller can still answer with a status.
+        Iterating raises `ApiError` when the answer is cut.
+        """
+        model = str(payload["model"])
+        start = time.perf_counter()
+        try:
+            response = await self._http.send(self._request({**payload, "stream": True}, user), stream=True)
+        except httpx.TransportError as error:
+            metrics.MODEL_CALLS.labels(model, "unreachable").inc()
+            raise unavailable(f"the model proxy ({type(error).__name__})") from error
+        try:
+            if response.status_code != httpx.codes.OK:
+                _raise_for(response.status_code, await response.aread(), model)
+            chunks = self._chunks(response, model)
+            first = await anext(chunks)
+        except httpx.TransportError as error:
+            await response.aclose()
+            raise unavailable(f"the model proxy ({type(error).__name__})") from error
+        except BaseException:
+            await response.aclose()
+            raise
+        metrics.FIRST_TOKEN_SECONDS.labels(model).observe(time.perf_counter() - start)
+        return _with_first(first, chunks)
+
+    async def _chunks(self, response: httpx.Response, model: str) -> AsyncIterator[dict[str, Any]]:
+        """Parsed events until `[DONE]`; an end without it is a cut."""
+        finished = False
+        try:
+            async for line in response.aiter_lines():
+                if not line.startswith("data:"):
+                    continue
+                data = line.removeprefix("data:").strip()
+                if data == "[DONE]":
+                    break
+                chunk = json.loads(data)
+                if "error" in chunk:
+                    raise _upstream(f"the model failed while it answered: {_message(chunk)}", "upstream_failed")
+                finished = finished or any(choice.get("finish_reason") for choice in chunk.get("choices", ()))
+                yield chunk
+            if not finished:
+                raise _upstream("the model's answer was cut off before its end", "upstream_cut")
+            metrics.MODEL_CALLS.labels(model, "ok").inc()
+        except ApiError:
+            metrics.MODEL_CALLS.labels(model, "cut").inc()
+            raise
+        except (httpx.TransportError, ValueError) as error:
+            metrics.MODEL_CALLS.labels(model, "cut").inc()
+            raise _upstream("the model's answer was cut off before its end", "upstream_cut") from error
+        finally:
+            await response.aclose()
+
+
+async def _with_first(first: dict[str, Any], rest: AsyncIterator[dict[str, Any]]) -> AsyncIterator[dict[str, Any]]:
+    yield first
+    async for chunk in rest:
+        yield chunk
+
+
+def _upstream(message: str, code: str) -> ApiError:
+    return ApiError(502, message, code=code, kind="server_error")
+
+
+def _raise_for(status: int, content: bytes, model: str) -> None:
+    """Turn the proxy's refusals into ours.
+
+    What the caller can mend keeps its status; a refused key is our own fault and must not read like the caller's.
+    """
+    if status == httpx.codes.OK:
+        return
+    metrics.MODEL_CALLS.labels(model, str(status)).inc()
+    try:
+        told = _message(json.loads(content))
+    except ValueError:
+        told = f"status {status}"
+    if status in (400, 404, 413, 422):
+        raise ApiError(status, told, code="model_refused")
+    if status == httpx.codes.TOO_MANY_REQUESTS:
+        raise ApiError(429, told, code="rate_limited", kind="rate_limit_error", retry_after=10)
+    if status in (502, 503, 504):
+        raise unavailable(f"the model {model!r}")
+    raise _upstream(f"the model proxy answered with status {status}", "upstream_failed")
+
+
+def _message(body: Any) -> str:
+    error = body.get("error", body) if isinstance(body, dict) else body
+    text = error.get("message") if isinstance(error, dict) else error
+    return str(text)[:500]

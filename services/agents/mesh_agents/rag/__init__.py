@@ -1,0 +1,1 @@
+"""Documents: ingest, search and cited answers."""

@@ -1,0 +1,116 @@
+"""Which documents a tenant has, in Postgres."""
+
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from mesh_agents.db import Pool, connection
+from mesh_agents.errors import ApiError
+
+_NAMESPACE: Final = uuid.UUID("7d0a4f6e-54a8-4a3c-9a6b-5b1a3f2c9d10")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Document:
+    """A document as it is registered."""
+
+    id: uuid.UUID
+    source: str
+    media_type: str
+    bytes: int
+    content_hash: str
+    pipeline: str
+    status: str
+    chunks: int
+    created_at: datetime
+    updated_at: datetime
+
+
+_FIELDS: Final = "id, source, media_type, bytes, content_hash, pipeline, status, chunks, created_at, updated_at"
+
+
+def document_id(tenant: str, source: str) -> uuid.UUID:
+    """A tenant's source is one document, whatever its content."""
+    return uuid.uuid5(_NAMESPACE, f"{tenant}\0{source}")
+
+
+class Registry:
+    """The table of documents."""
+
+    def __init__(self, pool: Pool) -> None:
+        """Use `pool`, which its owner closes."""
+        self._pool = pool
+
+    @asynccontextmanager
+    async def exclusive(self, document: uuid.UUID) -> AsyncIterator[None]:
+        """Nobody else changes the document meanwhile; the lock ends with the process that holds it.
+
+        Raises:
+            ApiError: 409, somebody else is at it.
+        """
+        number = int.from_bytes(document.bytes[:8], "big", signed=True)
+        async with connection(self._pool) as held:
+            row = await (await held.execute("SELECT pg_try_advisory_lock(%s) AS got", (number,))).fetchone()
+            if not (row and row["got"]):
+                raise ApiError(
+                    409, "the document is being changed by another request", code="document_busy", retry_after=5
+                )
+            try:
+                yield
+            finally:
+                await held.execute("SELECT pg_advisory_unlock(%s)", (number,))
+
+    async def find(self, tenant: str, document: uuid.UUID) -> Document | None:
+        """A tenant's document, also one whose ingest was interrupted."""
+        rows = await self._query(f"SELECT {_FIELDS} FROM documents WHERE tenant = %s AND id = %s", tenant, document)
+        return rows[0] if rows else None
+
+    async def all(self, tenant: str, limit: int, after: uuid.UUID | None) -> list[Document]:
+        """A page of a tenant's documents, in order of id."""
+        return await self._query(
+            f"SELECT {_FIELDS} FROM documents WHERE tenant = %s AND id > %s ORDER BY id LIMIT %s",
+            tenant,
+            after or uuid.UUID(int=0),
+            limit,
+        )
+
+    async def begin(self, tenant: str, source: str, **fields: Any) -> None:
+        """Note that a document is being ingested; `fields`: media_type, bytes, content_hash, pipeline."""
+        await self._query(
+            "INSERT INTO documents (id, tenant, source, media_type, bytes, content_hash, pipeline, status)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s, 'ingesting') ON CONFLICT (id) DO UPDATE SET"
+            " media_type = EXCLUDED.media_type, bytes = EXCLUDED.bytes, content_hash = EXCLUDED.content_hash,"
+            f" pipeline = EXCLUDED.pipeline, status = 'ingesting', updated_at = now() RETURNING {_FIELDS}",
+            document_id(tenant, source),
+            tenant,
+            source,
+            fields["media_type"],
+            fields["bytes"],
+            fields["content_hash"],
+            fields["pipeline"],
+        )
+
+    async def finish(self, document: uuid.UUID, chunks: int) -> Document:
+        """Note that a document is there as a whole."""
+        rows = await self._query(
+            f"UPDATE documents SET status = 'ready', chunks = %s, updated_at = now() WHERE id = %s RETURNING {_FIELDS}",
+            chunks,
+            document,
+        )
+        return rows[0]
+
+    async def deleting(self, document: uuid.UUID) -> None:
+        """Note that a document is on its way out."""
+        await self._query(f"UPDATE documents SET status = 'deleting' WHERE id = %s RETURNING {_FIELDS}", document)
+
+    async def forget(self, document: uuid.UUID) -> None:
+        """Remove the entry."""
+        await self._query(f"DELETE FROM documents WHERE id = %s RETURNING {_FIELDS}", document)
+
+    async def _query(self, query: str, *values: Any) -> list[Document]:
+        async with connection(self._pool) as held:
+            rows = await (await held.execute(query.encode(), values)).fetchall()
+        return [Document(**row) for row in rows]

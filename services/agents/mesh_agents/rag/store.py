@@ -1,0 +1,175 @@
+"""The vectors and texts of chunks, in Qdrant.
+
+Every filter is built here and begins with the tenant: nothing that a caller sends reaches a filter.
+"""
+
+import hashlib
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import httpx
+from qdrant_client import AsyncQdrantClient, models
+from qdrant_client.http.exceptions import ApiException, ResponseHandlingException, UnexpectedResponse
+
+from mesh_agents.config import Settings
+from mesh_agents.errors import ApiError, unavailable
+from mesh_agents.rag.chunk import Chunk
+
+_UPSERT: Final = 256
+"""Points in one call."""
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A chunk that was found."""
+
+    document: str
+    source: str
+    index: int
+    start: int
+    text: str
+    score: float
+    """Cosine similarity, -1 to 1."""
+
+
+class VectorStore:
+    """One collection for all tenants, of one embedding model."""
+
+    def __init__(self, settings: Settings, writer: AsyncQdrantClient, reader: AsyncQdrantClient) -> None:
+        """`reader` may hold a key that cannot write: it is what works on the replica."""
+        model = hashlib.sha256(settings.embedding_model.encode()).hexdigest()[:8]
+        self.collection: Final = f"documents_{model}_{settings.embedding_size}"
+        self._size = settings.embedding_size
+        self._replicas = settings.qdrant_replicas
+        self._writer = writer
+        self._reader = reader
+        self._ready = False
+
+    async def put(self, tenant: str, document: str, source: str, content_hash: str, rows: Sequence[tuple[Chunk, Any]]) -> None:
+        """Store chunks with their vectors, invisible until `publish`. Doing it again changes nothing."""
+        await self._ensure()
+        points = [
+            models.PointStruct(
+                id=str(uuid.uuid5(uuid.UUID(document), f"{content_hash}:{chunk.index}")),
+                vector=vector,
+                payload={
+                    "tenant": tenant,
+                    "document": document,
+                    "source": source,
+                    "hash": content_hash,
+                    "index": chunk.index,
+                    "start": chunk.start,
+                    "text": chunk.text,
+                    "published": False,
+                },
+            )
+            for chunk, vector in rows
+        ]
+        async with _translated():
+            for begin in range(0, len(points), _UPSERT):
+                await self._writer.upsert(self.collection, points[begin : begin + _UPSERT], wait=True)
+
+    async def publish(self, tenant: str, document: str, content_hash: str) -> None:
+        """Make the chunks of this content the document, and remove those of any other content."""
+        same = models.FieldCondition(key="hash", match=models.MatchValue(value=content_hash))
+        of_document = _document(tenant, document)
+        async with _translated():
+            await self._writer.set_payload(
+                self.collection, {"published": True}, points=models.Filter(must=[*of_document, same]), wait=True
+            )
+            others = models.FilterSelector(filter=models.Filter(must=of_document, must_not=[same]))
+            await self._writer.delete(self.collection, points_selector=others, wait=True)
+
+    async def delete(self, tenant: str, document: str) -> None:
+        """Remove all chunks of a document; none is no error."""
+        async with _translated():
+            if await self._exists(self._writer):
+                selector = models.FilterSelector(filter=models.Filter(must=_document(tenant, document)))
+                await self._writer.delete(self.collection, points_selector=selector, wait=True)
+
+    async def search(self, tenant: str, vector: list[float], limit: int, min_score: float) -> list[Passage]:
+        """The most similar published passages of a tenant, best first."""
+        async with _translated():
+            if not self._ready and not await self._exists(self._reader):
+                return []
+            found = await self._reader.query_points(
+                self.collection,
+                query=vector,
+                query_filter=models.Filter(
+                    must=[
+                        _tenant(tenant),
+                        models.FieldCondition(key="published", match=models.MatchValue(value=True)),
+                    ]
+                ),
+                limit=limit,
+                score_threshold=min_score,
+                with_payload=True,
+            )
+        return [_passage(point.payload or {}, point.score) for point in found.points]
+
+    async def _exists(self, client: AsyncQdrantClient) -> bool:
+        return await client.collection_exists(self.collection)
+
+    async def _ensure(self) -> None:
+        """Make the collection, with a replica on every peer, unless it is there."""
+        if self._ready:
+            return
+        async with _translated():
+            if not await self._exists(self._writer):
+                await self._create()
+        self._ready = True
+
+    async def _create(self) -> None:
+        try:
+            await self._writer.create_collection(
+                self.collection,
+                vectors_config=models.VectorParams(size=self._size, distance=models.Distance.COSINE),
+                replication_factor=self._replicas,
+                write_consistency_factor=1,
+            )
+        except UnexpectedResponse as error:
+            if error.status_code != httpx.codes.CONFLICT:
+                raise
+        await self._writer.create_payload_index(
+            self.collection,
+            "tenant",
+            models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, is_tenant=True),
+        )
+        await self._writer.create_payload_index(self.collection, "document", models.PayloadSchemaType.KEYWORD)
+
+
+class _translated:  # noqa: N801 - reads as a phrase where it is used
+    """Turns the client's errors into ours."""
+
+    async def __aenter__(self) -> None:
+        return None
+
+    async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, ResponseHandlingException | httpx.TransportError):
+            raise unavailable("the vector database") from error
+        if isinstance(error, UnexpectedResponse) and error.status_code in (403, 500, 502, 503, 504):
+            # 403: the replica holds no writes; 500: no peer took the write in time.
+            raise unavailable("the vector database (for this operation)") from error
+        if isinstance(error, ApiException):
+            raise ApiError(502, "the vector database refused", code="vectors_refused", kind="server_error") from error
+
+
+def _tenant(tenant: str) -> models.FieldCondition:
+    return models.FieldCondition(key="tenant", match=models.MatchValue(value=tenant))
+
+
+def _document(tenant: str, document: str) -> list[models.Condition]:
+    return [_tenant(tenant), models.FieldCondition(key="document", match=models.MatchValue(value=document))]
+
+
+def _passage(payload: dict[str, Any], score: float) -> Passage:
+    return Passage(
+        document=payload["document"],
+        source=payload["source"],
+        index=payload["index"],
+        start=payload["start"],
+        text=payload["text"],
+        score=score,
+    )

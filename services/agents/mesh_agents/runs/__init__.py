@@ -1,0 +1,1 @@
+"""Long jobs: queue, state and workers."""

@@ -1,0 +1,141 @@
+"""Executes one run, from its beginning or from its last checkpoint."""
+
+import asyncio
+import logging
+import time
+import uuid
+from typing import Any, Final
+
+from psycopg import OperationalError
+
+from mesh_agents import metrics
+from mesh_agents.errors import ApiError
+from mesh_agents.graph.build import Graph, config
+from mesh_agents.graph.state import Limits, RunState
+from mesh_agents.logs import request_id
+from mesh_agents.runs.store import Run, RunStore
+
+_LOG: Final = logging.getLogger(__name__)
+
+
+class Executor:
+    """What a worker does with a run."""
+
+    def __init__(self, store: RunStore, graph: Graph, owner: str, lease_seconds: float) -> None:
+        """`graph` has a checkpointer; `owner` names this worker."""
+        self._store = store
+        self._graph = graph
+        self._owner = owner
+        self._beat = lease_seconds / 3
+
+    async def execute(self, run_id: uuid.UUID) -> None:
+        """Work on a run until it ends, is cancelled, or somebody else has it."""
+        request_id.set(str(run_id))
+        claimed = await self._store.claim(run_id, self._owner)
+        if claimed is None:
+            return
+        run, resumed = claimed
+        if resumed:
+            metrics.RUN_RESUMES.inc()
+        await self._store.event(run.id, "resumed" if resumed else "started", {})
+        _LOG.info("run %s", "taken over" if resumed else "begun", extra={"tenant": run.tenant})
+        work = asyncio.create_task(self._work(run))
+        watch = asyncio.create_task(self._watch(run.id, work))
+        try:
+            await asyncio.shield(work)
+        except asyncio.CancelledError:
+            if not work.cancelled():  # the worker itself goes down: another may take over at once
+                work.cancel()
+                await asyncio.gather(work, return_exceptions=True)
+                await self._store.release(run.id, self._owner)
+                raise
+            await self._end(run, "cancelled", reason="caller")
+        finally:
+            watch.cancel()
+
+    async def _work(self, run: Run) -> None:
+        try:
+            state = await self._steps(run)
+        except ApiError as error:
+            await self._end(run, "failed", reason=error.body.code or "error", error=error.envelope()["error"])
+        except OperationalError:
+            # The database went away: the lease runs out, and the run goes on from its checkpoint.
+            _LOG.warning("the database went away; the run stays for another worker", exc_info=True)
+        except Exception:
+            _LOG.exception("the run failed")
+            failure = {"message": "the run failed inside the service", "type": "server_error", "code": "internal"}
+            await self._end(run, "failed", reason="internal", error=failure)
+        else:
+            await self._conclude(run, state)
+
+    async def _steps(self, run: Run) -> RunState:
+        """Run the graph; every step is in its checkpoint before the next begins."""
+        request = run.request
+        thread = config(str(run.id), int(request["limits"]["steps"]))
+        begun = (await self._graph.aget_state(thread)).values
+        start: RunState | None = None if begun else _initial(run)
+        async for update in self._graph.astream(start, thread, stream_mode="updates", durability="sync"):
+            for node, change in update.items():
+                await self._store.event(run.id, "step", _visible(node, change or {}))
+        values: RunState = (await self._graph.aget_state(thread)).values
+        return values
+
+    async def _conclude(self, run: Run, state: RunState) -> None:
+        result = {
+            "output": state.get("answer", ""),
+            "route": state.get("decision"),
+            "plan": state.get("plan"),
+            "usage": state.get("usage"),
+        }
+        stop = state.get("stop")
+        if stop is None:
+            await self._end(run, "succeeded", reason="done", result=result)
+            return
+        told = "the run went round in circles" if stop == "loop" else f"the run reached its limit of {stop[6:]}"
+        await self._end(
+            run, "failed", reason=stop, result=result, error={"message": told, "type": "run_error", "code": stop}
+        )
+
+    async def _end(self, run: Run, status: str, *, reason: str, **outcome: Any) -> None:
+        """Note the outcome; not, when somebody else has taken the run over."""
+        if await self._store.end(run.id, self._owner, status, reason, **outcome):
+            metrics.RUNS.labels(status, reason).inc()
+            metrics.RUN_SECONDS.observe(time.time() - (run.started_at or run.created_at).timestamp())
+            _LOG.info("run %s", status, extra={"reason": reason})
+
+    async def _watch(self, run: uuid.UUID, work: asyncio.Task[None]) -> None:
+        """Renew the lease, and stop the work when it is lost or the caller wants it."""
+        silent_since: float | None = None
+        while True:
+            await asyncio.sleep(min(self._beat, 1.0))
+            try:
+                held = await self._store.renew(run, self._owner)
+                silent_since = None
+            except ApiError:
+                silent_since = silent_since or time.monotonic()
+                if time.monotonic() - silent_since > 2 * self._beat:
+                    work.cancel()
+                continue
+            if held is None or held.cancel_requested:
+                work.cancel()
+                return
+
+
+def _initial(run: Run) -> RunState:
+    request = run.request
+    return {
+        "run": str(run.id),
+        "tenant": run.tenant,
+        "messages": request["messages"],
+        "forced_route": request.get("route"),
+        "forced_model": request.get("model"),
+        "limits": Limits(**request["limits"]),
+        "started": (run.started_at or run.created_at).timestamp(),
+        "notes": [],
+    }
+
+
+def _visible(node: str, change: dict[str, Any]) -> dict[str, Any]:
+    """What of a step a caller sees: how far the run is, not the whole of what was said."""
+    shown = {key: change[key] for key in ("decision", "plan", "usage", "stop", "cursor") if change.get(key) is not None}
+    return {"node": node, **shown}

@@ -1,0 +1,193 @@
+"""Runs in Postgres: the truth about every job. The queue only says that there is one."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from psycopg.types.json import Jsonb
+
+from mesh_agents.db import Pool, connection
+
+ENDED: Final = ("succeeded", "failed", "cancelled")
+_FIELDS: Final = (
+    "id, tenant, status, request, result, error, not_before, cancel_requested, created_at, started_at, ended_at"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A job as it is stored."""
+
+    id: uuid.UUID
+    tenant: str
+    status: str
+    request: dict[str, Any]
+    result: dict[str, Any] | None
+    error: dict[str, Any] | None
+    not_before: datetime | None
+    cancel_requested: bool
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+class RunStore:
+    """The tables of runs and their events."""
+
+    def __init__(self, pool: Pool, lease_seconds: float) -> None:
+        """Use `pool`, which its owner closes."""
+        self._pool = pool
+        self._lease = f"{lease_seconds} seconds"
+
+    async def create(
+        self, tenant: str, request: dict[str, Any], *, not_before: datetime | None, key: str | None, most: int
+    ) -> tuple[Run, bool] | None:
+        """A new run and True, or the one that was made with the same `key` and False; None: `most` are waiting."""
+        async with connection(self._pool) as held, held.transaction():
+            # One at a time, so that the bound holds and a repeated key finds the first.
+            await held.execute("SELECT pg_advisory_xact_lock(7305002)")
+            if key is not None:
+                rows = await self._rows(
+                    held, f"SELECT {_FIELDS} FROM runs WHERE tenant = %s AND idempotency_key = %s", tenant, key
+                )
+                if rows:
+                    return rows[0], False
+            cursor = await held.execute("SELECT count(*) AS n FROM runs WHERE status IN ('waiting', 'queued')")
+            row = await cursor.fetchone()
+            if row and row["n"] >= most:
+                return None
+            rows = await self._rows(
+                held,
+                "INSERT INTO runs (id, tenant, idempotency_key, status, request, not_before, queued_at)"
+                f" VALUES (%s, %s, %s, %s, %s, %s, now()) RETURNING {_FIELDS}",
+                uuid.uuid4(),
+                tenant,
+                key,
+                "queued" if not_before is None else "waiting",
+                Jsonb(request),
+                not_before,
+            )
+            return rows[0], True
+
+    async def find(self, tenant: str, run: uuid.UUID) -> Run | None:
+        """A tenant's run."""
+        found = await self._query(f"SELECT {_FIELDS} FROM runs WHERE tenant = %s AND id = %s", tenant, run)
+        return found[0] if found else None
+
+    async def claim(self, run: uuid.UUID, owner: str) -> tuple[Run, bool] | None:
+        """Hold a run for a lease, and whether it was begun before; None: it has ended, waits, or somebody holds it."""
+        before = await self._query(f"SELECT {_FIELDS} FROM runs WHERE id = %s", run)
+        claimed = await self._query(
+            "UPDATE runs SET status = 'running', owner = %s, lease_until = now() + %s::interval,"
+            " started_at = coalesce(started_at, now()) WHERE id = %s AND (status = 'queued' OR"
+            f" (status = 'running' AND lease_until < now())) RETURNING {_FIELDS}",
+            owner,
+            self._lease,
+            run,
+        )
+        return (claimed[0], before[0].status == "running") if claimed else None
+
+    async def renew(self, run: uuid.UUID, owner: str) -> Run | None:
+        """Hold it for another lease; None: it is no longer ours."""
+        found = await self._query(
+            "UPDATE runs SET lease_until = now() + %s::interval WHERE id = %s AND owner = %s AND status = 'running'"
+            f" RETURNING {_FIELDS}",
+            self._lease,
+            run,
+            owner,
+        )
+        return found[0] if found else None
+
+    async def end(
+        self,
+        run: uuid.UUID,
+        owner: str,
+        status: str,
+        reason: str,
+        *,
+        result: dict[str, Any] | None = None,
+        error: dict[str, Any] | None = None,
+    ) -> bool:
+        """Note the outcome together with its event; False: the run is no longer ours, and nothing is noted."""
+        async with connection(self._pool) as held, held.transaction():
+            found = await self._rows(
+                held,
+                "UPDATE runs SET status = %s, result = %s, error = %s, ended_at = now(), owner = NULL,"
+                f" lease_until = NULL WHERE id = %s AND owner = %s AND status = 'running' RETURNING {_FIELDS}",
+                status,
+                Jsonb(result),
+                Jsonb(error),
+                run,
+                owner,
+            )
+            if found:
+                await held.execute(
+                    "INSERT INTO run_events (run, type, data) VALUES (%s, %s, %s)",
+                    (run, status, Jsonb({"reason": reason})),
+                )
+        return bool(found)
+
+    async def release(self, run: uuid.UUID, owner: str) -> None:
+        """Give a run back at once: its worker is going down in order."""
+        await self._query(
+            f"UPDATE runs SET lease_until = now() WHERE id = %s AND owner = %s RETURNING {_FIELDS}", run, owner
+        )
+
+    async def cancel(self, tenant: str, run: uuid.UUID) -> Run | None:
+        """End a run that nobody works on, and ask the worker of one that is being worked on; None: no such run."""
+        found = await self._query(
+            "UPDATE runs SET cancel_requested = true,"
+            " status = CASE WHEN status IN ('waiting', 'queued') THEN 'cancelled' ELSE status END,"
+            " ended_at = CASE WHEN status IN ('waiting', 'queued') THEN now() ELSE ended_at END"
+            f" WHERE tenant = %s AND id = %s RETURNING {_FIELDS}",
+            tenant,
+            run,
+        )
+        return found[0] if found else None
+
+    async def due(self, again_after: float) -> list[uuid.UUID]:
+        """Runs that belong into the queue: heavy ones whose time has come, those whose worker died, and those that were
+        queued `again_after` seconds ago and may have been lost with the queue. Doubles are harmless: `claim` sorts them.
+        """
+        found = await self._query(
+            "UPDATE runs SET queued_at = now(), status = CASE WHEN status = 'waiting' THEN 'queued' ELSE status END"
+            " WHERE id IN (SELECT id FROM runs WHERE (status = 'waiting' AND not_before <= now())"
+            " OR (status = 'running' AND lease_until < now() AND queued_at < now() - %s::interval)"
+            " OR (status = 'queued' AND queued_at < now() - %s::interval)"
+            f" ORDER BY created_at LIMIT 100 FOR UPDATE SKIP LOCKED) RETURNING {_FIELDS}",
+            self._lease,
+            f"{again_after} seconds",
+        )
+        return [run.id for run in found]
+
+    async def waiting(self) -> int:
+        """How many runs nobody works on yet."""
+        async with connection(self._pool) as held:
+            cursor = await held.execute("SELECT count(*) AS n FROM runs WHERE status IN ('waiting', 'queued')")
+            row = await cursor.fetchone()
+        return int(row["n"]) if row else 0
+
+    async def event(self, run: uuid.UUID, kind: str, data: dict[str, Any]) -> None:
+        """Append to a run's events."""
+        async with connection(self._pool) as held:
+            await held.execute("INSERT INTO run_events (run, type, data) VALUES (%s, %s, %s)", (run, kind, Jsonb(data)))
+
+    async def events(self, run: uuid.UUID, after: int) -> Sequence[dict[str, Any]]:
+        """The events behind number `after`, in order."""
+        async with connection(self._pool) as held:
+            cursor = await held.execute(
+                "SELECT seq, at, type, data FROM run_events WHERE run = %s AND seq > %s ORDER BY seq LIMIT 500",
+                (run, after),
+            )
+            return await cursor.fetchall()
+
+    async def _query(self, query: str, *values: Any) -> list[Run]:
+        async with connection(self._pool) as held:
+            return await self._rows(held, query, *values)
+
+    @staticmethod
+    async def _rows(held: Any, query: str, *values: Any) -> list[Run]:
+        rows = await (await held.execute(query.encode(), values)).fetchall()
+        return [Run(**row) for row in rows]

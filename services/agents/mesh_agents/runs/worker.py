@@ -1,0 +1,95 @@
+"""A worker process: takes runs from the queue, and sweeps up what the queue has lost."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import uuid
+from typing import Final
+
+from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
+from psycopg import OperationalError
+from psycopg_pool import PoolTimeout
+from redis.exceptions import RedisError
+from taskiq.acks import AcknowledgeType
+from taskiq.api import run_receiver_task
+
+from mesh_agents import metrics
+from mesh_agents.config import Settings
+from mesh_agents.db import migrate
+from mesh_agents.errors import ApiError
+from mesh_agents.graph.build import build
+from mesh_agents.graph.effects import Journal
+from mesh_agents.graph.nodes import Nodes
+from mesh_agents.parts import Parts, make_parts
+from mesh_agents.runs.execute import Executor
+from mesh_agents.runs.queue import TASK
+
+_LOG: Final = logging.getLogger(__name__)
+_RETRY_SECONDS: Final = 3.0
+_QUEUED_AGAIN_SECONDS: Final = 300.0
+"""A run that has been in the queue for so long is queued again, in case Redis lost it."""
+
+
+async def work(settings: Settings) -> None:
+    """Work until a termination signal; runs in hand are given back then."""
+    async with make_parts(settings) as parts:
+        await _when_there(parts)
+        owner = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        nodes = Nodes(parts.router, parts.models, parts.toolbox, Journal(parts.pool))
+        executor = Executor(
+            parts.runs, build(nodes, AsyncPostgresSaver(parts.pool)), owner, settings.lease_seconds
+        )
+        parts.broker.register_task(_task(executor), task_name=TASK)
+        jobs = [
+            asyncio.create_task(
+                run_receiver_task(
+                    parts.broker,
+                    run_startup=True,
+                    max_async_tasks=settings.runs_per_worker,
+                    ack_time=AcknowledgeType.WHEN_EXECUTED,
+                )
+            ),
+            asyncio.create_task(_sweep(parts, settings.lease_seconds / 3)),
+        ]
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        _LOG.info("worker ready", extra={"owner": owner})
+        ended = asyncio.create_task(stop.wait())
+        await asyncio.wait([*jobs, ended], return_when=asyncio.FIRST_COMPLETED)
+        for job in (*jobs, ended):
+            job.cancel()
+        await asyncio.gather(*jobs, ended, return_exceptions=True)
+
+
+def _task(executor: Executor):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    async def execute_run(run: str) -> None:
+        await executor.execute(uuid.UUID(run))
+
+    return execute_run
+
+
+async def _when_there(parts: Parts) -> None:
+    """Make the tables, as soon as the database is there."""
+    while True:
+        try:
+            await migrate(parts.pool)
+        except (PoolTimeout, OperationalError):
+            _LOG.warning("the database is not there yet")
+            await asyncio.sleep(_RETRY_SECONDS)
+        else:
+            return
+
+
+async def _sweep(parts: Parts, every: float) -> None:
+    """Queue what is due, again and again."""
+    while True:
+        try:
+            for run in await parts.runs.due(_QUEUED_AGAIN_SECONDS):
+                await parts.queue.put(run)
+            metrics.WAITING.set(await parts.runs.waiting())
+        except (ApiError, RedisError, OSError):
+            _LOG.warning("the sweep failed; it is tried again", exc_info=True)
+        await asyncio.sleep(every)

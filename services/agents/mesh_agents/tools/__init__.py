@@ -1,0 +1,1 @@
+"""What workers may use, through the addresses of the mesh."""

@@ -1,0 +1,54 @@
+"""The tools: what models are told of them, and which worker may use which.
+
+A worker's rights are fixed by the plan, which is made from the caller's words before any tool has answered. What a
+document or a tool says can therefore not widen them: a call of any other tool is refused, whoever talked the model into it.
+"""
+
+from typing import Any, Final
+
+SEARCH: Final = "search_documents"
+RUN_CODE: Final = "run_code"
+READ_IMAGE: Final = "read_image"
+TRANSCRIBE: Final = "transcribe_audio"
+
+
+def _tool(name: str, description: str, **properties: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "function",
+        "function": {
+            "name": name,
+            "description": description,
+            "parameters": {
+                "type": "object",
+                "properties": properties,
+                "required": list(properties),
+                "additionalProperties": False,
+            },
+        },
+    }
+
+
+_ATTACHMENT: Final = {"type": "integer", "minimum": 1, "description": "Number of the caller's attachment"}
+
+SPECS: Final = {
+    SEARCH: _tool(
+        SEARCH, "Find passages in the caller's documents.", query={"type": "string", "description": "What to look for"}
+    ),
+    RUN_CODE: _tool(
+        RUN_CODE,
+        "Run Python in a sandbox without network, with numpy, pandas and matplotlib; answers with what it prints.",
+        code={"type": "string"},
+    ),
+    READ_IMAGE: _tool(READ_IMAGE, "Read the text of an attached image or PDF.", attachment=_ATTACHMENT),
+    TRANSCRIBE: _tool(TRANSCRIBE, "Write down what is said in an attached recording.", attachment=_ATTACHMENT),
+}
+
+GRANTS: Final = {
+    "research": (SEARCH,),
+    "coder": (RUN_CODE,),
+    "analyzer": (READ_IMAGE, TRANSCRIBE),
+}
+"""Worker -> tools that it may use."""
+
+EFFECTS: Final = frozenset({RUN_CODE})
+"""Tools that do something; they are never called twice for the same step."""

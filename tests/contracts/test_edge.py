@@ -1,0 +1,156 @@
+"""The edge's server block in the real nginx, on the loopback: the client's address, the limits and the other names.
+
+Debian's nginx is older than the image's: `http2` is still a word of `listen` there.
+"""
+
+import re
+import socket
+import ssl
+import subprocess
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from render.edge import edge_server
+from tests.contracts.conftest import Tool, certificate, free_port, servers_folder, serving, write
+
+pytestmark = pytest.mark.contract
+DOMAIN = "mesh.example.org"
+CLIENT = "203.0.113.7"
+MODULE = Path("/usr/lib/nginx/modules/ngx_http_modsecurity_module.so")
+HTTP2_DIRECTIVE = (1, 25, 1)
+
+
+class Backend(BaseHTTPRequestHandler):
+    """Stands for Kong: answers with the headers that it was sent."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        body = str(self.headers).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Nothing: pytest's output is for tests."""
+
+
+@pytest.fixture(scope="module")
+def backend() -> Iterator[int]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Backend) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield server.server_address[1]
+        server.shutdown()
+        thread.join()
+
+
+def configuration(nginx: str, folder: Path, ports: tuple[int, int], backend: int) -> str:
+    """A whole configuration around the rendered block, with the test's own places in it."""
+    block = edge_server(DOMAIN, "127.0.0.1")
+    public, health = ports
+    changes = [
+        ("listen 8443 ", f"listen 127.0.0.1:{public} "),
+        ("listen 8090;", f"listen 127.0.0.1:{health};"),
+        ("http://kong:8000", f"http://127.0.0.1:{backend}"),
+        ("/config/", f"{folder}/"),
+    ]
+    said = subprocess.run([nginx, "-v"], capture_output=True, text=True, check=True).stderr
+    version = tuple(int(part) for part in re.findall(r"\d+", said)[:3])
+    if version < HTTP2_DIRECTIVE:
+        changes += [("    http2 on;\n", ""), ("ssl proxy_protocol;", "ssl http2 proxy_protocol;")]
+    for there, here in changes:
+        assert there in block
+        block = block.replace(there, here)
+    temporary = "".join(
+        f"{kind}_temp_path {folder}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    return (
+        f"load_module {MODULE};\npid {folder}/pid;\nerror_log {folder}/error.log;\nworker_processes 1;\ndaemon off;\n"
+        f"events {{}}\nhttp {{\naccess_log {folder}/access.log;\n{temporary}{block}}}\n"
+    )
+
+
+@pytest.fixture(scope="module")
+def edge(tool: Tool, backend: int) -> Iterator[tuple[int, int, Path]]:
+    """Its public port, its health port and its folder."""
+    nginx = tool("nginx")
+    if not MODULE.exists():
+        tool("libnginx-mod-http-modsecurity")
+    ports = free_port(), free_port()
+    with servers_folder() as folder:
+        certificate(folder)
+        file = write(folder / "nginx.conf", configuration(nginx, folder, ports, backend))
+        with serving([nginx, "-c", str(file), "-e", f"{folder}/error.log"], ports[1], folder / "log"):
+            yield *ports, folder
+
+
+def ask(port: int, path: str = "/", host: str = DOMAIN, *headers: str, times: int = 1) -> str:
+    """The answers to a client of that address, behind the PROXY protocol and TLS, all on one connection."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    more = "\r\n".join([f"GET {path} HTTP/1.1", f"Host: {host}", *headers, "", ""])
+    last = more.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n")
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as plain:
+        plain.sendall(f"PROXY TCP4 {CLIENT} 127.0.0.1 50000 {port}\r\n".encode())
+        with context.wrap_socket(plain, server_hostname=host) as secure:
+            secure.sendall((more * (times - 1) + last).encode())
+            answer = b""
+            while chunk := secure.recv(65536):
+                answer += chunk
+    return answer.decode()
+
+
+def statuses(answers: str) -> list[int]:
+    return [int(found) for found in re.findall(r"HTTP/1\.1 (\d+) ", answers)]
+
+
+def test_the_backend_learns_the_true_client_and_no_forged_one(edge: tuple[int, int, Path]) -> None:
+    answer = ask(edge[0], "/", DOMAIN, "X-Forwarded-For: 10.0.0.1", "X-Request-ID: forged")
+    assert statuses(answer) == [200]
+    head, _, body = answer.partition("\r\n\r\n")
+    assert f"X-Forwarded-For: {CLIENT}\n" in body
+    assert "10.0.0.1" not in body
+    assert "forged" not in body
+    assert f"Host: {DOMAIN}\n" in body
+    assert "X-Forwarded-Proto: https\n" in body
+    assert "Strict-Transport-Security: max-age=31536000" in head
+
+
+def test_other_names_are_not_served(edge: tuple[int, int, Path]) -> None:
+    assert statuses(ask(edge[0], "/", "other.example.org")) == [421]
+
+
+def test_it_is_probed_inside_and_outside(edge: tuple[int, int, Path]) -> None:
+    assert ask(edge[0], "/healthz").endswith("ok\n")
+    with socket.create_connection(("127.0.0.1", edge[1]), timeout=5) as plain:
+        plain.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+        assert plain.makefile().read().endswith("ok\n")
+
+
+def test_a_connection_without_the_gateway_s_word_is_refused(edge: tuple[int, int, Path]) -> None:
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    with socket.create_connection(("127.0.0.1", edge[0]), timeout=5) as plain, pytest.raises(OSError):  # noqa: PT011
+        context.wrap_socket(plain, server_hostname=DOMAIN)
+
+
+def test_a_flood_is_refused_beyond_the_burst(edge: tuple[int, int, Path]) -> None:
+    found = statuses(ask(edge[0], times=100))
+    assert set(found) == {200, 429}
+    assert found.count(200) >= 30
+
+
+def test_the_image_s_templating_leaves_nginx_s_variables_alone() -> None:
+    """It replaces the names of environment variables, which are written in capitals."""
+    block = edge_server(DOMAIN, "127.0.0.1")
+    names = set(re.findall(r"\$\{?(\w+)", block))
+    assert names
+    assert {name for name in names if name.lower() != name} == set()
