@@ -7,6 +7,7 @@ import signal
 import sys
 from pathlib import Path
 
+from engine.root import CHECKOUT
 from lab import processes
 from lab.machine import LabError
 from lab.places import RUN
@@ -20,7 +21,7 @@ def start_clouds(folder: Path) -> str:
     if not processes.alive(_PID):
         _ADDRESS.unlink(missing_ok=True)
         log = folder / "clouds.log"
-        processes.start([sys.executable, "-m", "lab.clouds", "--address-file", str(_ADDRESS)], _PID, log)
+        processes.start([sys.executable, "-m", "lab.clouds", "--address-file", str(_ADDRESS)], _PID, log, cwd=CHECKOUT)
         if not processes.wait_until(_ADDRESS.exists, 60):
             raise LabError(f"the AWS stand-in did not start; its log is {log}")
     return _ADDRESS.read_text()

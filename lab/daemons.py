@@ -136,6 +136,7 @@ def _write_daemon_json(node: Node) -> None:
         "log-opts": {"max-size": "10m", "max-file": "3"},
         "runtimes": {"runsc": _RUNSC},
         "hosts": [node.host],
+        "dns": [node.address],
         "exec-root": str(node.run / "exec"),
         "pidfile": str(node.run / "dockerd-own.pid"),
         "containerd": str(_containerd_socket(node)),

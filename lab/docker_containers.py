@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from collections.abc import Iterable
@@ -118,8 +119,11 @@ class Container(Resource):
 
 
 def _possible(spec: dict[str, Any]) -> dict[str, Any]:
-    """The lab's own exception: limits no higher than this machine lets anybody set them."""
-    for limit in spec["HostConfig"].get("Ulimits", ()):
+    """The lab's own exception: no more processors than there are, limits no higher than this machine lets be set."""
+    host = spec["HostConfig"]
+    if host.get("NanoCpus"):
+        host["NanoCpus"] = min(host["NanoCpus"], (os.cpu_count() or 1) * 10**9)
+    for limit in host.get("Ulimits", ()):
         most = highest(limit["Name"])
         if most is not None:
             limit["Soft"], limit["Hard"] = min(limit["Soft"], most), min(limit["Hard"], most)

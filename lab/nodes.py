@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from lab import daemons, link
+from lab import daemons, link, resolver
 from lab.machine import LabError, check_machine
 from lab.places import LOCK, RUN, Node, nodes
 
@@ -42,6 +42,8 @@ def start_nodes(folder: Path) -> tuple[Node, ...]:
     link.make_link(found)
     with ThreadPoolExecutor(len(found)) as threads:
         list(threads.map(daemons.start_daemons, found))
+    for node in found:
+        resolver.start_resolver(node)
     return found
 
 

@@ -18,7 +18,7 @@ def alive(pid_file: Path) -> bool:
     return _pid(pid_file) is not None
 
 
-def start(command: Sequence[str], pid_file: Path, log: Path) -> None:
+def start(command: Sequence[str], pid_file: Path, log: Path, cwd: Path | None = None) -> None:
     """Start a process that outlives this one. Nothing happens where it runs already."""
     if alive(pid_file):
         return
@@ -26,7 +26,7 @@ def start(command: Sequence[str], pid_file: Path, log: Path) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as out:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
+            command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
         )
     pid_file.write_text(f"{process.pid}\n")
 

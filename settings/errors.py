@@ -15,18 +15,12 @@ class SettingsError(ValueError):
         stack: str,
         example: str = "VALUE",
         secret: bool = False,
+        remove: bool = False,
     ) -> None:
-        """Compose the message; `found` is left out of it for secrets."""
-        flag = " --secret" if secret else ""
+        """Compose the message; `found` is left out of it for secrets. `remove`: the key should not be there."""
         shown = "(hidden)" if secret and found is not None else repr(found)
         is_now = "is not set" if found is None else f"is {shown}"
-        path = " --path" if "." in key else ""
-        # A secret's value is asked for by the command: in an argument it would stay in the shell's history.
-        value = "" if secret else f" '{example}'"
-        super().__init__(
-            f"{PROJECT}:{key} {is_now}. Allowed: {allowed}.\n"
-            f"  Mend it with: pulumi config set{flag}{path} '{PROJECT}:{key}'{value} --stack {stack}"
-        )
+        super().__init__(f"{PROJECT}:{key} {is_now}. Allowed: {allowed}.{_mend(key, stack, example, secret, remove)}")
         self.key = key
 
 
@@ -36,10 +30,14 @@ class UnknownKeyError(SettingsError):
     def __init__(self, key: str, near: str | None, known: str, *, stack: str) -> None:
         """Name the nearest known key where there is one."""
         hint = f" Did you mean {near!r}?" if near else ""
-        path = " --path" if "." in key else ""
-        ValueError.__init__(
-            self,
-            f"{PROJECT}:{key} is not a setting.{hint} Known: {known}.\n"
-            f"  Mend it with: pulumi config rm{path} '{PROJECT}:{key}' --stack {stack}",
-        )
+        mend = _mend(key, stack, "", secret=False, remove=True)
+        ValueError.__init__(self, f"{PROJECT}:{key} is not a setting.{hint} Known: {known}.{mend}")
         self.key = key
+
+
+def _mend(key: str, stack: str, example: str, secret: bool, remove: bool) -> str:
+    path = " --path" if "." in key else ""
+    command = "rm" if remove else "set --secret" if secret else "set"
+    # A secret's value is asked for by the command: in an argument it would stay in the shell's history.
+    value = "" if secret or remove else f" '{example}'"
+    return f"\n  Mend it with: pulumi config {command}{path} '{PROJECT}:{key}'{value} --stack {stack}"

@@ -258,12 +258,8 @@ class _Reader:
             )
         for key in ("backupAccessKey", "backupSecretKey"):
             if store.provider == "aws" and key in self.values:
-                raise self.wrong(
-                    key,
-                    "given",
-                    "nothing while backup.provider is aws: the credential is made by the program. "
-                    f"Remove it (pulumi config rm agentic-mesh:{key}) or set another provider",
-                )
+                allowed = "nothing while backup.provider is aws, whose credential the program makes"
+                raise SettingsError(key, "given", allowed, stack=self.stack, secret=True, remove=True)
         if store.provider == "s3" and store.endpoint is None:
             raise self.wrong("backup.endpoint", None, "the host name of your S3 store", "s3.example.com")
         return store

@@ -72,7 +72,7 @@ def needed() -> list[str]:
     return [str(path) for path in sorted(outer) if not path.is_relative_to("/usr")]
 
 
-def environment(port: int, **settings: object) -> dict[str, str]:
+def environment(port: int, /, **settings: object) -> dict[str, str]:
     return {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(SOURCE),

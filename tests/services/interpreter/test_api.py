@@ -224,7 +224,7 @@ def background(server: Server, body: dict[str, Any], count: int = 1) -> Iterator
 class TestKey:
     @pytest.mark.parametrize(
         "header",
-        [None, "", "Bearer", "Bearer ", "Bearer wrong", f"Basic {KEY}", KEY, f"Bearer {KEY}x", f"Bearer {KEY[:-1]}"],
+        [None, "", "Bearer", "Bearer wrong", f"Basic {KEY}", KEY, f"Bearer {KEY}x", f"Bearer {KEY[:-1]}"],
     )
     @pytest.mark.parametrize(
         ("method", "path"),
@@ -404,12 +404,13 @@ class TestOperation:
         assert 'route="/v1/sessions/{session_id}"' in text
 
 
-class TestQueue:
-    @pytest.fixture(scope="class")
-    def narrow(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-        with servers.start_native(tmp_path_factory.mktemp("narrow"), runs=1, queue=1, queue_seconds=1) as (server, _):
-            yield server
+@pytest.fixture(scope="module")
+def narrow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with servers.start_native(tmp_path_factory.mktemp("narrow"), runs=1, queue=1, queue_seconds=1) as (server, _):
+        yield server
 
+
+class TestQueue:
     def test_full(self, narrow: Server) -> None:
         with background(narrow, {"code": "import time; time.sleep(0.7)"}, count=2) as statuses, narrow.client() as client:
             time.sleep(0.3)
@@ -432,7 +433,7 @@ class TestStart:
             with contextlib.suppress(httpx.HTTPError), server.client() as client:
                 client.post("/v1/execute", json=body, timeout=1)
             began = time.monotonic()
-        assert process.returncode == 0
+        assert process.returncode == 0, server.log.read_text()
         assert time.monotonic() - began < 10
 
     @pytest.mark.parametrize(
