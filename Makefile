@@ -48,10 +48,26 @@ preview: $(VENV)/run.stamp ## Plan both nodes with the real engine and the polic
 .PHONY: test
 test: setup lint tools ## Every check and test that this machine can run.
 	$(PYTEST)
+	@$(MAKE) --no-print-directory services
 
 .PHONY: unit
 unit: setup ## The fast tests alone: no engine, no other program.
 	$(PYTEST) -m 'not engine' tests/unit tests/policies
+
+# Each service that we write has its own requirements, and so a virtual environment of its own.
+SERVICES := $(patsubst services/%/requirements-test.txt,%,$(wildcard services/*/requirements-test.txt))
+
+.PHONY: services $(SERVICES:%=test-%)
+services: $(SERVICES:%=test-%) ## The tests of the services that we write; one alone: make test-interpreter.
+
+$(SERVICES:%=test-%): test-%: .services/%/test.stamp
+	.services/$*/bin/python -m pytest tests/services/$*
+
+.services/%/test.stamp: services/%/requirements-test.txt | $(VENV)/pyvenv.cfg
+	@echo "set-up: what the tests of $* need"
+	@"$(PYTHON)" -m venv .services/$*
+	@sh engine/timed.sh "set-up: installed" .services/$*/bin/python -m pip install --quiet --require-hashes -r $<
+	@touch $@
 
 .PHONY: lint
 lint: setup ## Style and types.
@@ -90,12 +106,12 @@ operator-cert: setup ## A short-lived client certificate for a person: make oper
 
 .PHONY: lock
 lock: setup ## Compile the pinned, hashed requirements from their .in files.
-	@for name in requirements requirements-dev requirements-go; do \
+	@for name in requirements requirements-dev requirements-go $(basename $(wildcard services/*/requirements.in services/*/requirements-test.in)); do \
 		$(VENV)/bin/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header \
 			--no-emit-index-url --no-emit-find-links --python-version 3.11 $$name.in -o $$name.txt || exit 1; \
 	done
 
 .PHONY: clean
 clean: ## Remove everything that the set-up, the plans and the checks made.
-	rm -rf $(VENV) .engine .preview .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .services .engine .preview .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

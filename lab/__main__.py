@@ -14,9 +14,10 @@ from engine.cli import find_pulumi
 from engine.outcome import Outcome
 from engine.root import CHECKOUT
 from engine.toolchain import BuildError
-from lab import clouds, images, link, nodes, status
+from lab import clouds, image_store, link, nodes, status
 from lab.machine import LabError
 from lab.places import ADDRESSES, Node
+from lab.places import nodes as nodes_of
 from lab.providers import lab_providers
 from lab.stacks import Stacks, lab_config
 
@@ -39,8 +40,12 @@ def opened(folder: Path) -> Iterator[tuple[tuple[Node, ...], Stacks]]:
     folder.mkdir(parents=True, exist_ok=True)
     say("nodes: namespaces, link, Docker daemons")
     found = nodes.start_nodes(folder)
+    if not (folder / "stacks").exists() and any(nodes.has_containers(node) for node in found):
+        say("clearing away what a killed lab left")
+        nodes.remove_nodes(folder)
+        found = nodes.start_nodes(folder)
     aws = clouds.start_clouds(folder)
-    mapping = images.prepare_images(found, folder / "cache", say)
+    mapping = image_store.prepare_images(found, folder / "cache", say)
     with lab_providers(folder, mapping, aws) as ports:
         stacks = Stacks(CHECKOUT, folder / "stacks", pulumi, ports)
         for node in found:
@@ -61,7 +66,7 @@ def operate(folder: Path, operation: str, chosen: Sequence[str]) -> int:
             if outcomes[-1].errors and operation == "up":
                 break
     if operation == "up":
-        print(status.table(nodes.nodes(folder)))
+        print(status.table(nodes_of(folder)))
     return 0 if all(outcome.passed for outcome in outcomes) else 1
 
 
@@ -75,9 +80,10 @@ def _report(operation: str, outcome: Outcome) -> None:
 def down(folder: Path, *, everything: bool) -> int:
     """Take the lab away."""
     with nodes.locked():
+        # First what the engine knows: where that is gone, the next start clears the nodes, whatever happens here.
+        shutil.rmtree(folder / "stacks", ignore_errors=True)
         clouds.stop_clouds()
         nodes.remove_nodes(folder, everything=everything)
-        shutil.rmtree(folder / "stacks", ignore_errors=True)
         for path in (*folder.glob("devices-*.json"), folder / "tailnet.json"):
             path.unlink(missing_ok=True)
         if everything:
@@ -104,11 +110,11 @@ def main() -> int:
             case "down":
                 return down(folder, everything=args.everything)
             case "status":
-                print(status.table(nodes.nodes(folder)))
+                print(status.table(nodes_of(folder)))
                 return 0
             case "cut" | "heal":
                 act = link.cut if args.command == "cut" else link.heal
-                act(next(node for node in nodes.nodes(folder) if node.name == args.node))
+                act(next(node for node in nodes_of(folder) if node.name == args.node))
                 return 0
             case _:
                 return operate(folder, args.command, args.stacks)

@@ -14,8 +14,8 @@ from docker.errors import APIError, NotFound
 from lab.provider import ResourceError, Values
 
 
-def connect(config: Values) -> docker.APIClient:
-    """The daemon that the stack's provider configuration names."""
+def connect(config: Values) -> Any:
+    """The daemon that the stack's provider configuration names; the client's own types do not cover what it takes."""
     host = config.get("host")
     if not isinstance(host, str) or not host.startswith("unix://"):
         raise ResourceError(f"the lab's docker provider reaches unix:// hosts alone, not {host!r}")

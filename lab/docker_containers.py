@@ -1,4 +1,5 @@
 """`docker.Container` on a real daemon, as the real provider does it step by step."""
+# ruff: noqa: ARG002 - the signatures are those of `Resource`
 
 from __future__ import annotations
 
@@ -9,8 +10,6 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar, Final
-
-import docker
 
 from engine.check import Failure
 from lab.docker_client import connect, found, removed, saying
@@ -27,12 +26,40 @@ class Container(Resource):
     """Created, joined to its networks, filled with its uploads, started, and waited for."""
 
     in_place: ClassVar[frozenset[str]] = frozenset(
-        """cpuSet cpuShares destroyGraceSeconds healthcheck init maxRetryCount memory memorySwap mustRun removeVolumes
-        restart start tmpfs wait waitTimeout""".split()
+        [
+            "cpuSet",
+            "cpuShares",
+            "destroyGraceSeconds",
+            "healthcheck",
+            "init",
+            "maxRetryCount",
+            "memory",
+            "memorySwap",
+            "mustRun",
+            "removeVolumes",
+            "restart",
+            "start",
+            "tmpfs",
+            "wait",
+            "waitTimeout",
+        ]
     )
     unordered: ClassVar[frozenset[str]] = frozenset(
-        """dns dnsOpts dnsSearches envs groupAdds hosts labels mounts networksAdvanced securityOpts ulimits uploads
-        volumes""".split()
+        [
+            "dns",
+            "dnsOpts",
+            "dnsSearches",
+            "envs",
+            "groupAdds",
+            "hosts",
+            "labels",
+            "mounts",
+            "networksAdvanced",
+            "securityOpts",
+            "ulimits",
+            "uploads",
+            "volumes",
+        ]
     )
     named: ClassVar[str] = "name"
 
@@ -146,7 +173,7 @@ def devices_file(folder: Path, host: str) -> Path:
     return folder / f"devices-{Path(host).parent.name}.json"
 
 
-def _join(client: docker.APIClient, identifier: str, inputs: Values) -> None:
+def _join(client: Any, identifier: str, inputs: Values) -> None:
     networks = inputs.get("networksAdvanced") or []
     if networks:
         with saying("Unable to disconnect the default network"):
@@ -159,7 +186,7 @@ def _join(client: docker.APIClient, identifier: str, inputs: Values) -> None:
             )
 
 
-def _start(client: docker.APIClient, identifier: str, inputs: Values) -> None:
+def _start(client: Any, identifier: str, inputs: Values) -> None:
     with saying("Unable to start container"):
         client.start(identifier)
     if inputs.get("wait"):
@@ -168,7 +195,7 @@ def _start(client: docker.APIClient, identifier: str, inputs: Values) -> None:
         raise ResourceError("container exited immediately")
 
 
-def _await_health(client: docker.APIClient, identifier: str, seconds: int) -> None:
+def _await_health(client: Any, identifier: str, seconds: int) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if client.inspect_container(identifier)["State"].get("Health", {}).get("Status") == "healthy":

@@ -1,7 +1,9 @@
 """Networks, volumes and images on a real daemon, and the table of the docker package."""
+# ruff: noqa: ARG002 - the signatures are those of `Resource`
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,7 +13,6 @@ from engine.check import Failure
 from lab.docker_client import connect, found, removed, saying
 from lab.docker_containers import Container
 from lab.provider import LabProvider, Resource, ResourceError, Values
-
 
 _STANDS_FOR: Final = "labImage"
 """An input of our own: the lab's image, whose tag is the hash of what it was made from."""
@@ -144,7 +145,9 @@ class RemoteImage(Resource):
 class Image(Resource):
     """`docker.Image`: built on the node from its context; its content decides, not the tag."""
 
-    in_place: ClassVar[frozenset[str]] = frozenset({"build", "contextDigest", "skipPush", "buildOnPreview", _STANDS_FOR})
+    in_place: ClassVar[frozenset[str]] = frozenset(
+        {"build", "contextDigest", "skipPush", "buildOnPreview", _STANDS_FOR}
+    )
     by_name: ClassVar[bool] = False
     remade: ClassVar[frozenset[str]] = frozenset({"repoDigest"})
 
@@ -217,13 +220,13 @@ def _build(config: Values, name: str, build: Values) -> str:
 def _local(config: Values, reference: str) -> str:
     """The id of the image that stands for a reference on the node."""
     client = connect(config)
-    for name in (config["images"].get(reference), reference):
-        image = found(lambda name=name: client.inspect_image(name)) if name else None
+    for name in filter(None, (config["images"].get(reference), reference)):
+        image = found(functools.partial(client.inspect_image, name))
         if image is not None:
             return str(image["Id"])
     raise ResourceError(
         f"Unable to read Docker image into resource: the lab has no image for {reference}, and nothing is pulled "
-        "in the lab; add it to lab/images.py"
+        "in the lab; add it to lab/image_store.py"
     )
 
 

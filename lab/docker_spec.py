@@ -17,11 +17,63 @@ _MIB: Final = 1024 * 1024
 _UNITS: Final = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
 
 KNOWN: Final = frozenset(
-    """capabilities command cpuSet cpuShares cpus destroyGraceSeconds deviceRequests dns dnsOpts dnsSearches domainname
-    entrypoints envs groupAdds healthcheck hostname hosts image init ipcMode labels logDriver logOpts maxRetryCount
-    memory memoryReservation memorySwap mounts mustRun name networkMode networksAdvanced pidMode ports privileged
-    readOnly removeVolumes restart runtime securityOpts shmSize start stdinOpen stopSignal stopTimeout sysctls tmpfs
-    tty ulimits uploads user volumes wait waitTimeout workingDir""".split()
+    [
+        "capabilities",
+        "command",
+        "cpuSet",
+        "cpuShares",
+        "cpus",
+        "destroyGraceSeconds",
+        "deviceRequests",
+        "dns",
+        "dnsOpts",
+        "dnsSearches",
+        "domainname",
+        "entrypoints",
+        "envs",
+        "groupAdds",
+        "healthcheck",
+        "hostname",
+        "hosts",
+        "image",
+        "init",
+        "ipcMode",
+        "labels",
+        "logDriver",
+        "logOpts",
+        "maxRetryCount",
+        "memory",
+        "memoryReservation",
+        "memorySwap",
+        "mounts",
+        "mustRun",
+        "name",
+        "networkMode",
+        "networksAdvanced",
+        "pidMode",
+        "ports",
+        "privileged",
+        "readOnly",
+        "removeVolumes",
+        "restart",
+        "runtime",
+        "securityOpts",
+        "shmSize",
+        "start",
+        "stdinOpen",
+        "stopSignal",
+        "stopTimeout",
+        "sysctls",
+        "tmpfs",
+        "tty",
+        "ulimits",
+        "uploads",
+        "user",
+        "volumes",
+        "wait",
+        "waitTimeout",
+        "workingDir",
+    ]
 )
 """The arguments that this provider turns into something; each other one is refused."""
 

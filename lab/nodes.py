@@ -10,6 +10,9 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import docker
+from docker.errors import APIError
+
 from lab import daemons, link, resolver
 from lab.machine import LabError, check_machine
 from lab.places import LOCK, RUN, Node, nodes
@@ -66,24 +69,31 @@ def running(folder: Path) -> bool:
     return _owner() == folder and all(daemons.answers(node) for node in nodes(folder))
 
 
-def _remove_containers(node: Node) -> None:
-    """Leave images alone in Docker's own data, so that the next start finds them."""
-    import docker
+def has_containers(node: Node) -> bool:
+    """Whether anything was made on a node."""
+    client = docker.DockerClient(base_url=node.host)
+    try:
+        return bool(client.containers.list(all=True, ignore_removed=True))
+    finally:
+        client.close()
 
+
+def _remove_containers(node: Node) -> None:
+    """Through Docker, so that their layers go too. What it refuses ends with the daemons, and its files then."""
     client = docker.DockerClient(base_url=node.host)
     for container in client.containers.list(all=True, ignore_removed=True):
-        container.remove(force=True, v=True)
-    client.volumes.prune(filters={"all": True})
-    for volume in client.volumes.list():
-        volume.remove(force=True)
-    client.networks.prune()
+        with contextlib.suppress(APIError):
+            container.remove(force=True, v=True)
     client.close()
 
 
 def _remove_files(node: Node, *, everything: bool) -> None:
+    """Leave Docker's images and what belongs to them, which the next start finds there."""
     if everything:
         shutil.rmtree(node.folder / node.name, ignore_errors=True)
         return
+    for name in ("containers", "network", "volumes"):
+        shutil.rmtree(node.docker_root / name, ignore_errors=True)
     if node.data_root.is_dir():
         for path in node.data_root.iterdir():
             if path != node.docker_root:

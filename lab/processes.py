@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -60,11 +61,8 @@ def wait_until(condition: Callable[[], bool], seconds: float, every: float = 0.0
 
 def mentioning(path: Path) -> list[int]:
     """Processes with a path in their arguments: the daemons of a node, shims and sandboxes of its containers."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal() and int(entry.name) != os.getpid() and _mentions(int(entry.name), path):
-            found.append(int(entry.name))
-    return found
+    pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
+    return [pid for pid in pids if pid != os.getpid() and _mentions(pid, path)]
 
 
 def in_cgroup(parent: str) -> list[int]:
@@ -128,14 +126,10 @@ def _runs(pid: int) -> bool:
 
 def _reap(pid: int) -> None:
     """Wait for an ended child; others' children are theirs to wait for."""
-    try:
+    with contextlib.suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        pass
 
 
 def _signal(pid: int, number: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
-    except ProcessLookupError:
-        pass

@@ -3,6 +3,8 @@
 What the SDK knows is checked by the plan provider that this one extends; a package adds a table of resource types.
 """
 
+# ruff: noqa: N802, ARG002, D102 - names, signatures and meaning of the provider's methods are the protocol's
+
 from __future__ import annotations
 
 import json
@@ -12,9 +14,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Final
 
 import grpc
-from google.protobuf import json_format
+from google.protobuf import any_pb2, json_format
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.struct_pb2 import Struct
+from google.rpc import status_pb2  # type: ignore[import-untyped]
 from pulumi.runtime.proto import provider_pb2
 
 from engine.check import Failure
@@ -126,7 +129,6 @@ class LabProvider(PlanProvider):
         changed = [name for name in changes(resource, olds, news) if name not in ignored]
         forced = list(resource.more_changes(news, outputs))
         replaces = sorted({*(name for name in changed if name not in resource.in_place), *forced})
-        if changed or forced: print("DIFF", request.urn.split("::")[-1], {n: (olds.get(n), news.get(n)) for n in changed}, forced, file=__import__("sys").stderr, flush=True)
         some = provider_pb2.DiffResponse.DIFF_SOME
         return provider_pb2.DiffResponse(
             changes=some if changed or forced else provider_pb2.DiffResponse.DIFF_NONE,
@@ -177,9 +179,11 @@ class LabProvider(PlanProvider):
         resource = self._resource(request.urn, context)
         config, outputs = self._config(request.urn), plain(request.properties)
         inputs = plain(request.old_inputs) or outputs
-        _guarded(
-            context, request.old_inputs, lambda: (resource.delete(config, request.id, inputs, outputs), Values())[1]
-        )
+
+        def delete() -> None:
+            resource.delete(config, request.id, inputs, outputs)
+
+        _guarded(context, request.old_inputs, delete)
         return Empty()
 
     def _resource(self, urn: str, context: grpc.ServicerContext) -> Resource:
@@ -234,9 +238,6 @@ def _guarded(context: grpc.ServicerContext, inputs: Struct, act: Callable[[], An
 
 def _abort_with(context: grpc.ServicerContext, message: str, detail: Any) -> None:
     """Abort with details, which travel as google.rpc.Status in a trailer."""
-    from google.protobuf import any_pb2
-    from google.rpc import status_pb2
-
     packed = any_pb2.Any()
     packed.Pack(detail)
     status = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=message, details=[packed])

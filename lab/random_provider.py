@@ -1,4 +1,5 @@
 """Random values, as good as the operating system's."""
+# ruff: noqa: ARG002 - the signatures are those of `Resource`
 
 from __future__ import annotations
 
@@ -36,9 +37,8 @@ def password(inputs: Values) -> str:
     """A password of the classes, least numbers and length that the inputs ask for."""
     length = int(inputs["length"])
     alphabet, required = "", []
-    for wanted, least, characters in _CLASSES:
-        if wanted == "special":
-            characters = inputs.get("overrideSpecial") or characters
+    for wanted, least, usual in _CLASSES:
+        characters = inputs.get("overrideSpecial") or usual if wanted == "special" else usual
         if inputs.get(wanted, inputs.get("number", True) if wanted == "numeric" else True):
             alphabet += characters
         required += [secrets.choice(characters) for _ in range(int(inputs.get(least, 0)))]

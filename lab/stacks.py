@@ -86,9 +86,7 @@ class Stacks:
             raise LabError(f"pulumi {' '.join(words)} failed:\n{result.stderr or result.stdout}")
         return result.stdout
 
-    def operate(
-        self, operation: str, stack: str, *options: str, progress: Progress | None = None, wait: bool = True
-    ) -> Outcome:
+    def operate(self, operation: str, stack: str, *options: str, progress: Progress | None = None) -> Outcome:
         """Preview, up, refresh or destroy a stack, in a process of its own."""
         process = self.process(operation, stack, *options)
         return follow(process, stack, progress)
@@ -104,14 +102,12 @@ class Stacks:
 
 def follow(process: subprocess.Popen[str], stack: str, progress: Progress | None = None) -> Outcome:
     """Read what an operation says until it ends."""
-    assert process.stdout is not None
-    assert process.stderr is not None
     outcome: Outcome | None = None
     printed: list[str] = []
     with process:
-        drain = threading.Thread(target=printed.extend, args=(process.stderr,))
+        drain = threading.Thread(target=printed.extend, args=(process.stderr or (),))
         drain.start()
-        for line in process.stdout:
+        for line in process.stdout or ():
             message = json.loads(line)
             if "outcome" in message:
                 outcome = Outcome.from_json(message["outcome"])

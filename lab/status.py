@@ -8,7 +8,7 @@ from typing import Any, Final
 import docker
 
 from engine.table import table as columns
-from lab import daemons, images, processes
+from lab import daemons, image_store, processes
 from lab.places import Node
 
 _HEADER: Final = ("node", "service", "software", "app", "health", "address")
@@ -66,11 +66,11 @@ def memory(node: Node) -> str:
 
 
 def _rows(node: Node) -> Iterator[tuple[str, ...]]:
-    real = {recipe.key: recipe for recipe in images.recipes()}
+    real = {recipe.key: recipe for recipe in image_store.recipes()}
     found = containers(node)
     proxies = {_labels(state)["agentic-mesh.service"]: state for state in found if part(state) in ("proxy", "gateway")}
     apps = {_labels(state)["agentic-mesh.service"]: state for state in found if part(state) == "app"}
-    keys = images.keys_by_service()
+    keys = image_store.keys_by_service()
     for name, proxy in proxies.items():
         recipe = real[keys.get(name, "envoy")]
         app = apps.get(name)

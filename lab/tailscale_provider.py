@@ -1,4 +1,5 @@
 """A tailnet's settings, kept in a file: a stand-in for Tailscale's API that runs a policy's own tests, as that does."""
+# ruff: noqa: ARG002 - the signatures are those of `Resource`
 
 from __future__ import annotations
 

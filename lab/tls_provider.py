@@ -1,9 +1,10 @@
 """Keys and certificates, real ones, made as pulumi-tls makes them."""
+# ruff: noqa: ARG002 - the signatures are those of `Resource`
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from typing import Any, ClassVar, Final
@@ -15,7 +16,12 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from lab.provider import LabProvider, Resource, ResourceError, Values
 
-_CURVES: Final = {"P224": ec.SECP224R1, "P256": ec.SECP256R1, "P384": ec.SECP384R1, "P521": ec.SECP521R1}
+_CURVES: Final[dict[str, Callable[[], ec.EllipticCurve]]] = {
+    "P224": ec.SECP224R1,
+    "P256": ec.SECP256R1,
+    "P384": ec.SECP384R1,
+    "P521": ec.SECP521R1,
+}
 _SUBJECT: Final = {
     "commonName": NameOID.COMMON_NAME,
     "organization": NameOID.ORGANIZATION_NAME,
@@ -177,7 +183,7 @@ def _algorithm(key: Any) -> str:
 def _name(inputs: Values) -> x509.Name:
     subject = inputs.get("subject") or {}
     if unknown := set(subject) - set(_SUBJECT):
-        raise ResourceError(f"the lab's tls provider does not know subject.{sorted(unknown)[0]}")
+        raise ResourceError(f"the lab's tls provider does not know subject.{min(unknown)}")
     return x509.Name([x509.NameAttribute(oid, subject[key]) for key, oid in _SUBJECT.items() if subject.get(key)])
 
 
@@ -206,7 +212,7 @@ def _started(
     )
     uses = inputs["allowedUses"]
     if unknown := set(uses) - set(_KEY_USES) - set(_EXTENDED_USES):
-        raise ResourceError(f"allowedUses: {sorted(unknown)[0]!r} is not known")
+        raise ResourceError(f"allowedUses: {min(unknown)!r} is not known")
     if plain := [_KEY_USES[use] for use in uses if use in _KEY_USES]:
         flags = {flag: flag in plain for flag in _KEY_USES.values()}
         usage = x509.KeyUsage(**flags, encipher_only=False, decipher_only=False)

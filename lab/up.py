@@ -72,7 +72,7 @@ def operate(
 
 def _is_echo(error: str) -> bool:
     """Whether an error only says that another one was there."""
-    return error == _GAVE_UP or "ResourceRegistrationFailed" in error
+    return error in (_GAVE_UP, "update failed") or "ResourceRegistrationFailed" in error
 
 
 def main() -> None:

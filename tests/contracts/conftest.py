@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 Tool = Callable[[str], str]
-START_SECONDS = 20
+START_SECONDS = 60
 
 
 def _absent(what: str) -> None:

@@ -20,7 +20,7 @@ from tests.contracts.conftest import Tool, as_unprivileged, free_port, servers_f
 pytestmark = pytest.mark.contract
 FIRST = {role: f"{role}First1" for role in ROLES}
 SECOND = {role: f"{role}Second2" for role in ROLES}
-ROLES_SECONDS = 15
+ROLES_SECONDS = 60
 LAST_STATEMENT = "SELECT pg_has_role('backup', 'pg_read_all_data', 'member')"
 
 

@@ -9,7 +9,6 @@ import yaml
 from render.postgres import DATABASES, PG_HBA, ROLES, START, postgres_roles
 from render.qdrant import qdrant_config
 from render.redis import USERS, redis_acl, redis_config
-from settings import BackupStore
 from topology.catalog import SERVICES
 
 CLIENTS = {s.name.removesuffix("-worker") for s in SERVICES for c in s.calls if c.to == "redis"}
@@ -137,28 +136,10 @@ def test_qdrant_listens_on_the_ports_of_the_table() -> None:
         assert config["service"]["metrics_port"] == row.metrics.port
 
 
-@pytest.mark.parametrize(
-    ("store", "endpoint"),
-    [
-        (BackupStore(), "https://s3.eu-central-1.amazonaws.com"),
-        (BackupStore(provider="s3", endpoint="s3.example.com"), "https://s3.example.com"),
-    ],
-)
-def test_snapshots_go_to_the_node_s_own_bucket(store: BackupStore, endpoint: str) -> None:
-    snapshots = qdrant(snapshots=(store, "thanos", "access", "secret"))["storage"]["snapshots_config"]
-    assert snapshots["snapshots_storage"] == "s3"
-    assert snapshots["s3_config"] == {
-        "bucket": "agentic-mesh-backup-thanos",
-        "region": "eu-central-1",
-        "access_key": "access",
-        "secret_key": "secret",
-        "endpoint_url": endpoint,
-    }
-
-
-@pytest.mark.parametrize("store", [BackupStore(), BackupStore(provider="s3", endpoint="s3.example.com")])
-def test_snapshots_leave_by_a_name_that_the_gateway_lets_out(store: BackupStore) -> None:
-    """Qdrant asks by path: it dials the endpoint's host as it stands, and the bucket is part of the path."""
-    snapshots = qdrant(snapshots=(store, "thanos", "a", "s"))["storage"].get("snapshots_config")
-    if snapshots is not None:
-        assert snapshots["s3_config"]["endpoint_url"] == f"https://{store.host('thanos')}"
+def test_snapshots_are_files_that_the_backup_jobs_read() -> None:
+    """Qdrant's own client asks S3 by path, at a host that stands for every bucket: it gets no way out."""
+    storage = qdrant()["storage"]
+    assert "snapshots_config" not in storage
+    [primary] = [s for s in SERVICES if s.name == "qdrant"]
+    assert [v.path for v in primary.volumes if v.backup] == [storage["snapshots_path"]]
+    assert primary.egress == ()

@@ -172,6 +172,8 @@ def test_the_public_port_goes_to_the_edge_with_the_client_s_address() -> None:
     [protocol] = envoy.of_type(cluster, "ProxyProtocolUpstreamTransport")
     assert protocol["config"] == {"version": "V2"}
     assert envoy.expected_identities(cluster) == {"spiffe://agentic-mesh/oracle1/edge"}
+    [context] = envoy.of_type(cluster, "UpstreamTlsContext")
+    assert context["sni"] == "edge.oracle1.agentic-mesh"
 
 
 def test_a_gpu_node_has_no_public_port() -> None:

@@ -29,6 +29,7 @@ class Keys:
 
         Raises:
             ConfigError: a file is missing or malformed.
+
         """
         own = settings.secret("api-key").get_secret_value()
         tenants: dict[bytes, str | None] = {_digest(own): None}
@@ -48,6 +49,7 @@ class Keys:
 
         Raises:
             ApiError: 401 without a valid key, 400 for a malformed tenant.
+
         """
         scheme, _, key = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not key.strip():

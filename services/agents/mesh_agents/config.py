@@ -93,6 +93,7 @@ class Settings(BaseSettings):
 
         Raises:
             ConfigError: it is missing or empty.
+
         """
         path = self.config_dir / name
         try:
@@ -108,6 +109,7 @@ class Settings(BaseSettings):
 
         Raises:
             ConfigError: one is missing or empty.
+
         """
         for name in SECRETS:
             self.secret(name)

@@ -34,8 +34,14 @@ def make_pool(settings: Settings, size: int = 10) -> Pool:
     )
     options: dict[str, Any] = {"autocommit": True, "row_factory": dict_row, "prepare_threshold": 0}
     return AsyncConnectionPool(
-        conninfo, min_size=1, max_size=size, kwargs=options, open=False, timeout=_WAIT_SECONDS,
-        check=AsyncConnectionPool.check_connection, reconnect_timeout=10,
+        conninfo,
+        min_size=1,
+        max_size=size,
+        kwargs=options,
+        open=False,
+        timeout=_WAIT_SECONDS,
+        check=AsyncConnectionPool.check_connection,
+        reconnect_timeout=10,
     )
 
 
@@ -45,12 +51,15 @@ async def connection(pool: Pool) -> AsyncIterator[psycopg.AsyncConnection[DictRo
 
     Raises:
         ApiError: 503, Postgres is away.
+
     """
     try:
         async with pool.connection() as held:
             yield held
     except (PoolTimeout, psycopg.OperationalError) as error:
         raise unavailable("the database") from error
+    except psycopg.errors.UndefinedTable as error:
+        raise unavailable("the database (its tables are being made)") from error
 
 
 async def migrate(pool: Pool) -> None:
@@ -61,7 +70,7 @@ async def migrate(pool: Pool) -> None:
             await asyncio.sleep(0.2)
         try:
             schema = resources.files(__package__).joinpath("schema.sql").read_bytes()
-            await held.execute(schema)
+            await held.execute(schema, prepare=False)
             await AsyncPostgresSaver(held).setup()
         finally:
             await held.execute("SELECT pg_advisory_unlock(%s)", (_MIGRATION_LOCK,))

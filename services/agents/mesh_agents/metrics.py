@@ -7,8 +7,8 @@ up.
 import os
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 from prometheus_client import REGISTRY as DEFAULT
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 
@@ -18,7 +18,9 @@ ROUTES: Final = Counter("agents_route_decisions_total", "Decisions of the router
 ROUTE_SECONDS: Final = Histogram(
     "agents_route_decision_seconds", "Time of a decision", buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.05)
 )
-FIRST_TOKEN_SECONDS: Final = Histogram("agents_first_token_seconds", "Until the model began", ["model"], buckets=_SECONDS)
+FIRST_TOKEN_SECONDS: Final = Histogram(
+    "agents_first_token_seconds", "Until the model began", ["model"], buckets=_SECONDS
+)
 MODEL_CALLS: Final = Counter("agents_model_calls_total", "Calls of the model proxy", ["model", "outcome"])
 TOKENS: Final = Counter("agents_tokens_total", "Tokens, as the proxy counts them", ["model", "direction"])
 COST_USD: Final = Counter("agents_cost_usd_total", "Cost by the price list", ["model"])

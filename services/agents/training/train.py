@@ -26,10 +26,12 @@ def fit() -> tuple[dict[str, Any], list[str]]:
     labels = [route for _, route in pairs]
     vectors = piece_vectors()
     named = DictVectorizer(sparse=False)
-    inputs = np.hstack([
-        named.fit_transform([features(prompt) for prompt, _ in pairs]),
-        np.array([_embed(prompt, vectors) for prompt, _ in pairs]) * EMBEDDING_SCALE,
-    ])
+    inputs = np.hstack(
+        [
+            named.fit_transform([features(prompt) for prompt, _ in pairs]),
+            np.array([_embed(prompt, vectors) for prompt, _ in pairs]) * EMBEDDING_SCALE,
+        ]
+    )
     model = LogisticRegression(C=STRENGTH, max_iter=3000)
     folds = StratifiedKFold(8, shuffle=True, random_state=0)
     accuracy = float(cross_val_score(model, inputs, labels, cv=folds).mean())

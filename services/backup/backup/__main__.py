@@ -27,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; its exit status."""
     parsed = _parser().parse_args(arguments)
     log = Log(sys.stderr)
+    os.umask(0o077)  # copies of databases pass through the cache
     try:
         settings = from_environment(os.environ)
         stream = sys.stdout if parsed.command == "serve" else sys.stderr

@@ -49,8 +49,8 @@ def part_name(kind: str, name: str) -> str:
 
 
 def stream_path(kind: str, name: str) -> str:
-    """The file that a part without files of its own has in restic."""
-    return f"/{kind}/{quote(name, safe=' @+')}"
+    """The file that a part without files of its own has in restic; flat, since 0.18.0 refuses one in a folder."""
+    return f"/{kind}-{quote(name, safe=' @+')}"
 
 
 def _files(context: Context, state: State) -> list[Part]:

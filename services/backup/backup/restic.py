@@ -51,45 +51,42 @@ class Restic:
         self._settings = settings
         self._stop = stop
 
-    def ensure(self, known: str | None) -> str:
-        """The repository's id, after making one where there is none.
+    def open(self, known: str | None) -> str:
+        """Open the repository, after making one where there is none; its id.
 
-        It is made only on the store's plain word that there is none: a store that is away, a bucket that is missing
-        or a passphrase that is wrong are errors. With `known`, the id of earlier runs, nothing is ever made: then a
-        repository that is gone was hidden or taken away, and a new one would cover that up.
+        It is made only on the store's plain word that there is none: a store that is away or a passphrase that is
+        wrong are errors. (restic would make a missing bucket too; the node's credential may not.) With `known`, the
+        id of earlier runs, nothing is ever made: then a repository that is gone was hidden or taken away, and a new
+        one would cover that up.
+
+        Locks go whose owner is certainly gone, as restic judges it: dead on this host, or unrenewed for half an hour.
+        Never all of them: somebody may be restoring from another machine, and pruning below a reader breaks it.
         """
-        if (found := self._config()) is None:
-            if known is not None:
-                raise BackupError(
-                    f"the repository {known[:10]} is gone from {self._settings.repository}; its objects may still be "
-                    "there below delete markers. No new one is made"
-                )
-            self._run("init", limit=self._settings.probe_seconds)
-            found = self._config()
-        if found is None or (known is not None and found != known):
-            raise BackupError(f"{self._settings.repository} holds another repository than in earlier runs")
-        return found
+        if known is None and not self._there("cat", "config"):
+            self._probe("init")
+        elif not self._there("unlock"):
+            raise BackupError(
+                f"the repository {(known or '')[:10]} is gone from {self._settings.repository}; its objects may still "
+                "be there below delete markers. No new one is made"
+            )
+        if known is not None:
+            return known
+        return str(json.loads("".join(self._probe("cat", "config")))["id"])
 
-    def _config(self) -> str | None:
+    def _there(self, *command: str) -> bool:
+        """Run something that opens the repository; False when there is none."""
         try:
-            lines = self._run("cat", "config", limit=self._settings.probe_seconds)
+            self._probe(*command)
         except CommandError as error:
             text = " ".join(error.tail)
             if error.interrupted:
                 raise BackupError(f"the store does not answer: {error}") from None
             if error.code == ABSENT or "The specified key does not exist" in text:
-                return None
+                return False
             if error.code == WRONG_PASSPHRASE or "wrong password" in text:
                 raise BackupError("the passphrase does not open the repository") from None
             raise
-        return str(json.loads("".join(lines))["id"])
-
-    def unlock(self) -> None:
-        """Remove locks whose owner is certainly gone, as restic judges it: dead on this host, or unrenewed for long.
-
-        Never all of them: somebody may be restoring from another machine, and pruning below a reader breaks it.
-        """
-        self._run("unlock", limit=self._settings.probe_seconds)
+        return True
 
     def back_up_paths(self, part: str, paths: Sequence[str], excludes: Iterable[str] = ()) -> Summary:
         """Save files and folders."""
@@ -120,7 +117,7 @@ class Restic:
 
     def snapshots(self) -> tuple[Snapshot, ...]:
         """Everything that can be restored, oldest first."""
-        found = json.loads("".join(self._run("snapshots", "--json", limit=self._settings.probe_seconds)) or "null")
+        found = json.loads("".join(self._probe("snapshots", "--json")) or "null")
         entries = [_snapshot(entry) for entry in found or ()]
         return tuple(sorted((e for e in entries if e is not None), key=lambda e: e.time))
 
@@ -130,6 +127,10 @@ class Restic:
 
     def _backup(self, part: str) -> tuple[str, ...]:
         return ("backup", "--json", "--host", self._settings.node, "--tag", f"part:{part}")
+
+    def _probe(self, *arguments: str) -> list[str]:
+        """A command that ends soon, if the store answers."""
+        return self._run(*arguments, limit=self._settings.probe_seconds)
 
     def _run(self, *arguments: str, limit: float) -> list[str]:
         with self._child(*arguments, limit=limit) as child:

@@ -58,9 +58,8 @@ def _run(context: Context, state: State, *, only_failed: bool) -> bool:
 
 
 def _open(context: Context, state: State) -> None:
-    state.repository = context.restic.ensure(state.repository)
+    state.repository = context.restic.open(state.repository)
     context.store.save(state)
-    context.restic.unlock()
 
 
 def _find(context: Context, state: State) -> tuple[list[Part], bool]:

@@ -1,50 +1,42 @@
-"""Starts the zygote, reads the key, gives root up and serves."""
+"""Starts the server, which gives root up, and becomes the zygote, which keeps it."""
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
-import subprocess
 import sys
-from pathlib import Path
+from typing import Final
 
-import uvicorn
+from interpreter.sandbox import zygote
+from interpreter.settings import Settings, SettingsError, load
 
-from interpreter import logs
-from interpreter.api.app import build
-from interpreter.sandbox import identity
-from interpreter.settings import Settings, SettingsError, load, read_key
-
-_FOR_OTHERS_TO_PASS = 0o711
+_FOR_OTHERS_TO_PASS: Final = 0o711
+_WRONG_SETTINGS: Final = 2
 
 
 def _prepare(settings: Settings) -> None:
     """Leave no folder where two boxes could meet."""
+    if os.geteuid() != 0:
+        raise SettingsError("start it as root with the capabilities SETUID and SETGID: each run gets a user of its own")
     for folder in settings.closed:
-        if folder.exists():
+        try:
             folder.chmod(_FOR_OTHERS_TO_PASS)
+        except OSError as error:
+            # What is not there or cannot be written needs no closing.
+            if error.errno not in (errno.ENOENT, errno.EROFS):
+                raise
     settings.scratch.mkdir(mode=_FOR_OTHERS_TO_PASS, exist_ok=True)
     settings.scratch.chmod(_FOR_OTHERS_TO_PASS)
 
 
-def _start_zygote(settings: Settings) -> socket.socket:
-    """Our end of its socket. It is a program of its own, started before the key is read: it never has it in memory."""
+def _start_server() -> tuple[socket.socket, int]:
+    """Our end of the socket to it, and its pid. A program of its own: its key is never in this one's memory."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
-        command = [sys.executable, "-m", "interpreter.sandbox.zygote", str(theirs.fileno()), str(settings.scratch)]
-        environment = {
-            "LANG": "C.UTF-8",
-            "MPLBACKEND": "agg",
-            "MPLCONFIGDIR": str(settings.scratch / "matplotlib"),
-            "OMP_NUM_THREADS": "1",
-            # More threads would count against a run's processes, and a fork would lose them.
-            "OPENBLAS_NUM_THREADS": "1",
-            "PATH": os.environ.get("PATH", os.defpath),
-            "PYTHONPATH": str(Path(__file__).resolve().parent.parent),
-            "PYTHONDONTWRITEBYTECODE": "1",
-        }
-        subprocess.Popen(command, env=environment, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
-    return ours
+        theirs.set_inheritable(True)
+        command = [sys.executable, "-m", "interpreter.server", str(theirs.fileno())]
+        return ours, os.posix_spawn(command[0], command, os.environ)
 
 
 def main() -> int:
@@ -52,41 +44,12 @@ def main() -> int:
     os.umask(0o022)
     try:
         settings = load()
-        if os.geteuid() != 0:
-            raise SettingsError("start it as root with the capabilities SETUID and SETGID: each run gets its own user")
         _prepare(settings)
-        control = _start_zygote(settings)
-        key = read_key(settings.key_file)
     except (SettingsError, OSError) as error:
-        print(f"cannot start: {error}", file=sys.stderr)  # noqa: T201 - before there is a log
-        return 2
-    identity.become_plain(settings.uid, settings.gid)
-    identity.hide_memory()
-    logs.configure()
-
-    failed = False
-
-    def stop() -> None:
-        nonlocal failed
-        failed = not server.should_exit
-        server.should_exit = True
-
-    config = uvicorn.Config(
-        build(settings, key, control, stop),
-        host=settings.host,
-        port=settings.port,
-        http="h11",
-        ws="none",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=5,
-        # Envoy keeps connections to us open; the one that closes first must be Envoy.
-        timeout_keep_alive=120,
-    )
-    server = uvicorn.Server(config)
-    server.run()
-    return 1 if failed else 0
+        sys.stderr.write(f"cannot start: {error}\n")
+        return _WRONG_SETTINGS
+    control, server = _start_server()
+    return zygote.main(control, server, str(settings.scratch))
 
 
 if __name__ == "__main__":

@@ -63,12 +63,13 @@ class Box:
 class Zygote:
     """The server's end of the zygote's socket."""
 
-    def __init__(self, control: socket.socket, unclean: Callable[[], None]) -> None:
+    def __init__(self, control: socket.socket, *, unclean: Callable[[], None], stop: Callable[[], None]) -> None:
         control.setblocking(False)
         self.ready = False
         self.lost = asyncio.Event()
         self._control = control
         self._unclean = unclean
+        self._stop = stop
         self._boxes: dict[str, Box] = {}
         asyncio.get_running_loop().add_reader(control, self._receive)
 
@@ -85,6 +86,8 @@ class Zygote:
         message = json.loads(data)
         if message.get("ready"):
             self.ready = True
+        elif message.get("stop"):
+            self._stop()
         elif (box := self._boxes.pop(message["closed"], None)) is not None:
             box.closed.set()
             if not message["clean"]:

@@ -71,7 +71,7 @@ def load(values: Mapping[str, str] = os.environ) -> Settings:
         key_file=Path(env.text("API_KEY_FILE", "/config/api-key")),
         uid=env.number("UID", 1000, least=1, most=65535),
         gid=env.number("GID", 1000, least=1, most=65535),
-        scratch=Path(env.text("SCRATCH", "/tmp/boxes")),  # noqa: S108 - the container's own, closed below
+        scratch=Path(env.text("SCRATCH", "/tmp/boxes")),
         closed=env.paths("CLOSED"),
         runs=env.number("RUNS", 3, least=1, most=64),
         queue=env.number("QUEUE", 16, least=0, most=1024),

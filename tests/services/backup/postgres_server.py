@@ -86,7 +86,7 @@ class PostgresServer:
     def _ready(self) -> bool:
         if self._process.poll() is not None:
             raise AssertionError((self._folder / "log").read_text()[-2000:])
-        probe = [self._bin / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self._port)]
+        probe = [str(self._bin / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self._port)]
         return subprocess.run(probe, check=False).returncode == 0
 
     def _run(self, *command: str | Path) -> str:

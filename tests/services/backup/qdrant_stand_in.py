@@ -13,7 +13,7 @@ from email.parser import BytesParser
 from email.policy import HTTP
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 from urllib.parse import unquote, urlsplit
 
 
@@ -37,7 +37,7 @@ class QdrantStandIn:
         stand_in = self
 
         class Handler(_Handler):
-            server_state = stand_in
+            server_state: ClassVar[QdrantStandIn] = stand_in
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
@@ -61,7 +61,7 @@ class QdrantStandIn:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server_state: QdrantStandIn
+    server_state: ClassVar[QdrantStandIn]
     protocol_version = "HTTP/1.1"
     timeout = 20
 

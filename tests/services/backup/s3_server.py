@@ -53,7 +53,7 @@ class S3Server:
                 self._program, "-logtostderr=true", "server", f"-dir={data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
                 "-master.telemetry=false",
                 f"-master.port={master}", f"-master.port.grpc={master_grpc}", "-master.volumeSizeLimitMB=64",
-                f"-volume.port={volume}", f"-volume.port.grpc={volume_grpc}", "-volume.max=40",
+                f"-volume.port={volume}", f"-volume.port.grpc={volume_grpc}", "-volume.max=1000",
                 f"-filer.port={filer}", f"-filer.port.grpc={filer_grpc}", f"-metricsPort={metrics}",
                 "-s3", f"-s3.port={s3}", f"-s3.port.grpc={s3_grpc}", f"-s3.config={identities}", "-s3.iam=false",
                 "-s3.port.iceberg=0", "-s3.port.lance=0",

@@ -1,11 +1,13 @@
 """What goes wrong in a run: it shows, the rest goes on, and the next run is none the worse."""
 
+import ctypes
 import json
 import os
 import secrets
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,8 @@ from postgres_server import PostgresServer
 from qdrant_stand_in import QdrantStandIn
 from s3_server import S3Server
 
+PR_SET_CHILD_SUBREAPER = 36
+
 
 @pytest.fixture
 def vectors(program: Program, qdrant: QdrantStandIn) -> QdrantStandIn:
@@ -22,6 +26,14 @@ def vectors(program: Program, qdrant: QdrantStandIn) -> QdrantStandIn:
     program.env["BACKUP_QDRANT"] = qdrant.url
     qdrant.collections = {name: secrets.token_bytes(400_000) for name in ("broken", "good")}
     return qdrant
+
+
+@pytest.fixture
+def reaper() -> Iterator[None]:
+    """Take over the children of programs that were killed, as a container's init does: restic asks for its dead."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    yield
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
 
 
 def _error(done: "subprocess.CompletedProcess[bytes]") -> str:
@@ -82,12 +94,6 @@ def test_a_store_that_is_away_is_told_within_its_limit(program: Program) -> None
     program.back_up()
 
 
-def test_a_missing_bucket_is_not_made(program: Program, s3: S3Server) -> None:
-    said = _error(program.run("now", BACKUP_BUCKET="no-such-bucket", BACKUP_PROBE_SECONDS="6"))
-    assert "bucket does not exist" in said
-    assert s3.call("GET", "/no-such-bucket")[0] == 404
-
-
 def test_a_repository_that_was_hidden_is_not_replaced(program: Program, s3: S3Server) -> None:
     program.back_up()
     s3.hide(program.bucket, "config")
@@ -98,7 +104,7 @@ def test_a_repository_that_was_hidden_is_not_replaced(program: Program, s3: S3Se
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_a_run_that_is_broken_off_does_not_harm_the_next(
-    program: Program, vectors: QdrantStandIn, s3: S3Server, how: signal.Signals
+    program: Program, vectors: QdrantStandIn, reaper: None, how: signal.Signals
 ) -> None:
     vectors.collections = {"large": secrets.token_bytes(4_000_000)}
     vectors.pause = 0.2
@@ -113,6 +119,9 @@ def test_a_run_that_is_broken_off_does_not_harm_the_next(
         for child in started:  # with a container's first process, all of it ends
             os.kill(child, signal.SIGKILL)
     _, said = process.communicate(timeout=30)
+    if how is signal.SIGKILL:
+        for child in started:
+            os.waitpid(child, 0)
     assert process.returncode != 0
     if how is signal.SIGTERM:
         assert children(process.pid) == []
@@ -164,4 +173,5 @@ def test_what_is_no_more_does_not_alert_for_ever(program: Program, vectors: Qdra
     ],
 )
 def test_bad_settings_are_told(program: Program, key: str, value: str, said: str) -> None:
-    assert said in _error(program.run("now", **{key: value}))
+    program.env[key] = value
+    assert said in _error(program.run("now"))

@@ -167,9 +167,10 @@ def test_retention_works_in_a_locked_bucket(program: Program, s3: S3Server) -> N
     program.volume("n8n-data", {"more.bin": secrets.token_bytes(200_000)})
     program.back_up()
     program.back_up()
-    # Three runs of one day: one is kept per day, and what is dropped is hidden, not gone.
-    assert program.snapshots() == ["files/n8n-data"]
-    assert program.state()["parts"]["files/n8n-data"]["snapshots"] == 1
+    # Three runs of one day: the newest is kept, by newer versions the oldest of all too. The rest is hidden, not gone.
+    left = program.snapshots()
+    assert left in (["files/n8n-data"], ["files/n8n-data"] * 2)
+    assert program.state()["parts"]["files/n8n-data"]["snapshots"] == len(left)
     versions, markers = s3.versions(program.bucket)
     assert versions > 0
     assert markers > 0

@@ -21,6 +21,7 @@ def port() -> int:
 
 @pytest.fixture
 def serving(program: Program, port: int) -> Iterator["Popen[bytes]"]:
+    (program.cache / "state.json").unlink()
     process = program.start("serve", BACKUP_PORT=str(port), BACKUP_SETTLE_SECONDS="0")
     yield process
     process.kill()

@@ -14,8 +14,9 @@ for folder in (HERE, HERE.parents[2] / "services" / "interpreter"):
 
 import servers  # noqa: E402 - by the path above
 
-# Small limits, so that attacks reach them soon; the memory holds what a run has from the start.
-LIMITS = {"memory_mib": 320, "disk_mib": 24, "processes": 24, "runs": 3, "sessions": 3}
+# Small limits, so that attacks reach them soon. The memory is the default: gVisor counts what a forked process shares
+# with its parent as its own too, and each has some 90 MB of libraries.
+LIMITS = {"memory_mib": 512, "disk_mib": 24, "processes": 24, "runs": 3, "sessions": 3}
 
 
 def pytest_configure(config: pytest.Config) -> None:

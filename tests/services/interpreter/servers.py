@@ -79,7 +79,7 @@ def environment(port: int, /, **settings: object) -> dict[str, str]:
         "PYTHONDONTWRITEBYTECODE": "1",
         "INTERPRETER_PORT": str(port),
         "INTERPRETER_API_KEY_FILE": "/tmp/config/api-key",
-        "INTERPRETER_CLOSED": "/tmp:/dev/shm",
+        "INTERPRETER_CLOSED": "/tmp:/dev/shm:/var/tmp:/not/there",
         **{f"INTERPRETER_{name.upper()}": str(value) for name, value in settings.items()},
     }
 
@@ -145,10 +145,7 @@ def bundle(folder: Path, port: int, **settings: object) -> None:
             "options": ["nosuid", "nodev", "mode=1777", "size=512m"],
         },
         {"destination": "/dev/shm", "type": "tmpfs", "source": "tmpfs", "options": ["mode=1777", "size=64m"]},
-        *(
-            {"destination": path, "type": "bind", "source": path, "options": ["rbind", "ro"]}
-            for path in needed()
-        ),
+        *({"destination": path, "type": "bind", "source": path, "options": ["rbind", "ro"]} for path in needed()),
         {"destination": "/tmp/config", "type": "bind", "source": str(folder / "config"), "options": ["bind", "ro"]},
     ]
     capabilities = ["CAP_SETUID", "CAP_SETGID"]
@@ -160,7 +157,7 @@ def bundle(folder: Path, port: int, **settings: object) -> None:
             "env": [f"{name}={value}" for name, value in environment(port, **settings).items()],
             "cwd": "/",
             "noNewPrivileges": True,
-            "capabilities": {kind: capabilities for kind in ("bounding", "effective", "permitted")},
+            "capabilities": dict.fromkeys(("bounding", "effective", "permitted"), capabilities),
         },
         "root": {"path": "/", "readonly": True},
         "mounts": mounts,
@@ -180,7 +177,10 @@ def start_gvisor(folder: Path, **settings: object) -> Iterator[tuple[Server, "su
     log = folder / "server.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*runsc, "run", "-bundle", str(folder), name], stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
+            [*runsc, "run", "-bundle", str(folder), name],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
         )
     server = Server(f"http://127.0.0.1:{port}", log, slow=4.0)
     try:

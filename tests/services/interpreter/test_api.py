@@ -6,7 +6,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +91,8 @@ class TestRuns:
         assert [(file["name"], base64.b64decode(file["content"])) for file in answer["files"]] == [("f", b"made\n")]
 
     def test_files_in_and_out(self, server: Server) -> None:
-        code = "data = open('in/data.bin', 'rb').read()\nimport os\nos.mkdir('out')\nopen('out/twice', 'wb').write(data * 2)"
+        code = "data = open('in/data.bin', 'rb').read()\nimport os\nos.mkdir('out')\n"
+        code += "open('out/twice', 'wb').write(data * 2)"
         files = [{"name": "in/data.bin", "content": encoded(bytes(range(256)))}, {"name": "kept", "content": ""}]
         answer = server.run(code, files=files)
         assert [file["name"] for file in answer["files"]] == ["out/twice"]
@@ -179,18 +180,15 @@ class TestSessions:
 
     def test_it_expires_when_idle(self, client: httpx.Client) -> None:
         name = session(client, ttl_seconds=1)
-        deadline = time.monotonic() + 10
-        while client.get(f"/v1/sessions/{name}").status_code == 200:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        wait_until(lambda: client.get(f"/v1/sessions/{name}").status_code == 404)
 
     def test_one_run_at_a_time(self, client: httpx.Client, server: Server) -> None:
         name = session(client)
-        body = {"code": "import time; time.sleep(1.5)", "session_id": name}
-        with background(server, body):
-            time.sleep(0.5)
+        with background(server, {"code": "import time; time.sleep(30)", "session_id": name}):
+            wait_until(lambda: client.get(f"/v1/sessions/{name}").json()["busy"])
             check_error(client.post("/v1/execute", json={"code": "1", "session_id": name}), 409, "session_busy")
-        client.delete(f"/v1/sessions/{name}")
+            # To close it ends what runs in it.
+            assert client.delete(f"/v1/sessions/{name}").status_code == 204
 
     def test_there_is_a_limit(self, client: httpx.Client) -> None:
         names = [session(client) for _ in range(3)]
@@ -200,6 +198,13 @@ class TestSessions:
         for name in names:
             assert client.delete(f"/v1/sessions/{name}").status_code == 204
         client.delete(f"/v1/sessions/{session(client)}")
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 @contextlib.contextmanager
@@ -406,24 +411,21 @@ class TestOperation:
 
 @pytest.fixture(scope="module")
 def narrow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with servers.start_native(tmp_path_factory.mktemp("narrow"), runs=1, queue=1, queue_seconds=1) as (server, _):
+    with servers.start_native(tmp_path_factory.mktemp("narrow"), runs=1, queue=1, queue_seconds=2) as (server, _):
         yield server
 
 
 class TestQueue:
-    def test_full(self, narrow: Server) -> None:
-        with background(narrow, {"code": "import time; time.sleep(0.7)"}, count=2) as statuses, narrow.client() as client:
-            time.sleep(0.3)
+    def test_full_and_waiting_too_long(self, narrow: Server) -> None:
+        body = {"code": "import time; time.sleep(6)"}
+        with background(narrow, body, count=2) as statuses, narrow.client() as client:
+            wait_until(lambda: narrow.metric("interpreter_waiting") == 1)
             refused = client.post("/v1/execute", json={"code": "1"})
             check_error(refused, 429, "queue_full")
             assert refused.json()["error"]["type"] == "rate_limit_error"
             assert "retry-after" in refused.headers
-        assert statuses == [200, 200]
-
-    def test_waiting_too_long(self, narrow: Server) -> None:
-        with background(narrow, {"code": "import time; time.sleep(2.5)"}), narrow.client() as client:
-            time.sleep(0.3)
-            check_error(client.post("/v1/execute", json={"code": "1"}), 429, "queue_timeout")
+        assert sorted(statuses) == [200, 429]
+        assert 'interpreter_refused_total{reason="queue_timeout"} 1.0' in httpx.get(f"{narrow.url}/metrics").text
 
 
 class TestStart:
@@ -434,7 +436,7 @@ class TestStart:
                 client.post("/v1/execute", json=body, timeout=1)
             began = time.monotonic()
         assert process.returncode == 0, server.log.read_text()
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 30
 
     @pytest.mark.parametrize(
         ("settings", "message"),

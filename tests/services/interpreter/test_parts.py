@@ -26,7 +26,7 @@ def judge(program: bytes, arch: int, number: int, *arguments: int) -> int:
         operation, if_true, if_false, value = code[at]
         at += 1
         if operation == 0x06:
-            return value
+            return int(value)
         if operation == 0x20:
             (accumulator,) = struct.unpack_from("=I", data, value)
         elif operation == 0x54:
@@ -105,7 +105,7 @@ def test_numbers_are_the_kernels(header: str, column: int, prefix: str) -> None:
             assert numbers[column] == real[name], name
         else:
             # Newer than the header, or not on that architecture.
-            assert numbers[column] is None or numbers[column] > 400, name
+            assert (numbers[column] or 1000) > 400, name
 
 
 class TestFolder:

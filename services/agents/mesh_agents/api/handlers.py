@@ -66,7 +66,9 @@ async def _http(_request: Request, error: Exception) -> JSONResponse:
 
 async def _unexpected(_request: Request, error: Exception) -> JSONResponse:
     _LOG.error("unexpected error", exc_info=error)
-    return answer(ApiError(500, "the service failed; the log has the request's id", code="internal", kind="server_error"))
+    return answer(
+        ApiError(500, "the service failed; the log has the request's id", code="internal", kind="server_error")
+    )
 
 
-_CODES: Final = {404: "not_found", 405: "method_not_allowed"}
+_CODES: Final = {404: "not_found", 405: "method_not_allowed", 413: "request_too_large"}

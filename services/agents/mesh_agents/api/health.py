@@ -40,7 +40,7 @@ async def health() -> Health:
 
 @router.get("/ready", responses={503: {"model": Readiness}})
 async def ready(parts: PartsDep, response: Response) -> Readiness:
-    """Whether database and queue can be reached."""
+    """Whether the database, with its tables, and the queue can be reached."""
     database, queue = await asyncio.gather(_database(parts), _queue(parts))
     if not (database and queue):
         response.status_code = 503
@@ -56,7 +56,7 @@ async def prometheus() -> Response:
 async def _database(parts: Parts) -> bool:
     try:
         async with asyncio.timeout(_SECONDS), parts.pool.connection() as held:
-            await held.execute("SELECT 1")
+            await held.execute("SELECT FROM runs LIMIT 1")
     except (TimeoutError, PoolTimeout, DatabaseError):
         return False
     return True

@@ -6,6 +6,7 @@ import time
 import uuid
 from typing import Final
 
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -37,15 +38,18 @@ class Edge:
         exchange = _Exchange(scope, send, name)
         try:
             await self._app(scope, _bounded(receive, self._max_body), exchange.send)
-        except _TooLarge:
+        except _TooLargeError:
             await exchange.refuse(scope, receive, self._max_body)
         finally:
             exchange.account()
             request_id.reset(token)
 
 
-class _TooLarge(Exception):
-    """The body is larger than allowed."""
+class _TooLargeError(HTTPException):
+    """The body is larger than allowed; of a kind that the framework lets through while it reads a body."""
+
+    def __init__(self) -> None:
+        super().__init__(413)
 
 
 def _bounded(receive: Receive, most: int) -> Receive:
@@ -56,7 +60,7 @@ def _bounded(receive: Receive, most: int) -> Receive:
         message = await receive()
         seen += len(message.get("body", b""))
         if seen > most:
-            raise _TooLarge
+            raise _TooLargeError
         return message
 
     return bounded

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
@@ -45,6 +46,6 @@ def build(nodes: Nodes, checkpointer: BaseCheckpointSaver[Any] | None = None) ->
     return graph.compile(checkpointer=checkpointer)
 
 
-def config(thread: str, limits_steps: int) -> dict[str, Any]:
+def config(thread: str, limits_steps: int) -> RunnableConfig:
     """LangGraph's own bound is far above the monitor's, which ends a run in order."""
     return {"configurable": {"thread_id": thread}, "recursion_limit": 6 * limits_steps + 20}

@@ -33,7 +33,7 @@ class Journal:
         self._pool = pool
 
     async def once(self, run: str, key: str, act: Callable[[], Awaitable[str]]) -> str:
-        """Act, or give the result of when it was done; what was interrupted in between counts as done, result unknown."""
+        """Act, or give the result of when it was done; interrupted in between counts as done, result unknown."""
         async with connection(self._pool) as held:
             made = await held.execute(
                 "INSERT INTO effects (run, key) VALUES (%s, %s) ON CONFLICT DO NOTHING", (run, key)
@@ -44,7 +44,5 @@ class Journal:
                 return str(row["result"]) if row and row["result"] is not None else INTERRUPTED
         result = await act()
         async with connection(self._pool) as held:
-            await held.execute(
-                "UPDATE effects SET result = %s WHERE run = %s AND key = %s", (Jsonb(result), run, key)
-            )
+            await held.execute("UPDATE effects SET result = %s WHERE run = %s AND key = %s", (Jsonb(result), run, key))
         return result

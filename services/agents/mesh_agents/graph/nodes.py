@@ -1,6 +1,7 @@
 """The nodes of the supervisor graph: each takes the state and answers with what changes."""
 
 import time
+from functools import partial
 from typing import Any, Final
 
 from mesh_agents import metrics
@@ -102,7 +103,7 @@ class Nodes:
                 # Only what is in the checkpoint makes the key, so that a run taken over finds it again.
                 key = f"{state['cursor']}:{len(state['talk'])}:{index}"
                 output = await self._effects.once(
-                    state["run"], key, lambda n=name, a=arguments: self._toolbox.call(n, a, state["tenant"], files)
+                    state["run"], key, partial(self._toolbox.call, name, arguments, state["tenant"], files)
                 )
             else:
                 output = await self._toolbox.call(name, arguments, state["tenant"], files)

@@ -25,7 +25,9 @@ WORKER_RULES: Final = {
     "coder": "You write Python, run it with the tool where a result is wanted, and report code and result.",
     "analyzer": "You analyse, reason and write. Attached files are read with the tools.",
 }
-CONCLUDE: Final = "Write the final answer to the user's request from the team's results. Say what is missing, if anything."
+CONCLUDE: Final = (
+    "Write the final answer to the user's request from the team's results. Say what is missing, if anything."
+)
 
 
 def quoted(label: str, text: str) -> str:

@@ -72,6 +72,7 @@ class ModelClient:
 
         Raises:
             ApiError: the proxy refused, failed or cannot be reached.
+
         """
         model = str(payload["model"])
         try:
@@ -88,14 +89,18 @@ class ModelClient:
             raise _upstream("the model proxy's answer is malformed", "upstream_malformed") from error
         metrics.MODEL_CALLS.labels(model, "ok").inc()
         usage = body.get("usage") or {}
-        return self._counted(model, body, int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0))
+        usd = self.count(model, usage)
+        tokens_in, tokens_out = _tokens(usage)
+        return Completion(body=body, model=model, tokens_in=tokens_in, tokens_out=tokens_out, usd=usd)
 
-    def _counted(self, model: str, body: dict[str, Any], tokens_in: int, tokens_out: int) -> Completion:
+    def count(self, model: str, usage: Mapping[str, Any]) -> float:
+        """Note what a call used; its cost in US dollars."""
+        tokens_in, tokens_out = _tokens(usage)
         usd = self._prices.cost(model, tokens_in, tokens_out)
         metrics.TOKENS.labels(model, "in").inc(tokens_in)
         metrics.TOKENS.labels(model, "out").inc(tokens_out)
         metrics.COST_USD.labels(model).inc(usd)
-        return Completion(body=body, model=model, tokens_in=tokens_in, tokens_out=tokens_out, usd=usd)
+        return usd
 
     async def stream(self, payload: Mapping[str, Any], user: str) -> AsyncIterator[dict[str, Any]]:
         """The chunks of an answer, after the first has come.
@@ -156,6 +161,10 @@ async def _with_first(first: dict[str, Any], rest: AsyncIterator[dict[str, Any]]
     yield first
     async for chunk in rest:
         yield chunk
+
+
+def _tokens(usage: Mapping[str, Any]) -> tuple[int, int]:
+    return int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)
 
 
 def _upstream(message: str, code: str) -> ApiError:

@@ -34,6 +34,7 @@ class Prices:
 
         Raises:
             ValueError: it is not of that shape.
+
         """
         given = json.loads(text)
         if not isinstance(given, dict):

@@ -30,6 +30,7 @@ class Embedder:
 
         Raises:
             ApiError: the server is away, refuses, or answers with vectors of another size.
+
         """
         batches = [texts[start : start + self._batch] for start in range(0, len(texts), self._batch)]
         gate = asyncio.Semaphore(_AT_ONCE)
@@ -59,7 +60,10 @@ class Embedder:
             raise unavailable("the embedding server")
         if response.status_code != httpx.codes.OK:
             raise ApiError(
-                502, f"the embedding server answered {response.status_code}", code="embedding_failed", kind="server_error"
+                502,
+                f"the embedding server answered {response.status_code}",
+                code="embedding_failed",
+                kind="server_error",
             )
         rows = sorted(response.json()["data"], key=lambda row: row["index"])
         vectors = [row["embedding"] for row in rows]

@@ -1,7 +1,7 @@
 """From a file to searchable chunks.
 
-The order of steps makes an interruption harmless: chunks are stored unseen, then published at once, and only then is the
-document `ready`. What was interrupted before stays `ingesting`, and sending the document again finishes it.
+The order of steps makes an interruption harmless: chunks are stored unseen, then published at once, and only then is
+the document `ready`. What was interrupted before stays `ingesting`, and sending the document again finishes it.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from mesh_agents.rag.store import VectorStore
 
 MAX_CHUNKS: Final = 20_000
 """Of one document: about 20 MB of text."""
-_AT_A_TIME: Final = 256
+_AT_A_TIME: Final = 128
 """Chunks that are embedded and stored before the next are begun, so that memory stays bounded."""
 
 
@@ -48,6 +48,7 @@ class Ingester:
 
         Raises:
             ApiError: it is unreadable or unsupported (nothing changes), or something behind is away (a retry finishes).
+
         """
         kind = parse.kind_of(content, filename)
         content_hash = chunk.digest(content)
@@ -86,6 +87,7 @@ class Ingester:
 
         Raises:
             ApiError: 404, the tenant has no such document.
+
         """
         async with self._registry.exclusive(document):
             if await self._registry.find(tenant, document) is None:
@@ -104,7 +106,9 @@ class Ingester:
         if not pieces:
             raise ApiError(400, "the document holds no text", code="document_empty", param="file")
         if len(pieces) > MAX_CHUNKS:
-            raise ApiError(413, f"the document makes {len(pieces)} chunks; {MAX_CHUNKS} at most", code="document_too_large")
+            raise ApiError(
+                413, f"the document makes {len(pieces)} chunks; {MAX_CHUNKS} at most", code="document_too_large"
+            )
         return pieces
 
     @staticmethod

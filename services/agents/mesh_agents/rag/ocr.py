@@ -20,6 +20,7 @@ class OcrClient:
 
         Raises:
             ApiError: 422 it cannot be read, 503 the service is away.
+
         """
         try:
             response = await self._http.post(

@@ -34,6 +34,7 @@ def kind_of(content: bytes, filename: str) -> Kind:
 
     Raises:
         ApiError: 400 empty, 415 anything else, and 413 an image of absurd dimensions.
+
     """
     if not content:
         raise ApiError(400, "the document is empty", code="document_empty", param="file")
@@ -59,6 +60,7 @@ def decode(content: bytes) -> str:
 
     Raises:
         ApiError: 415, it is not text: archives, executables, garbage.
+
     """
     try:
         text = content.decode("utf-8-sig")

@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final
 
@@ -29,9 +29,6 @@ class Document:
     updated_at: datetime
 
 
-_FIELDS: Final = "id, source, media_type, bytes, content_hash, pipeline, status, chunks, created_at, updated_at"
-
-
 def document_id(tenant: str, source: str) -> uuid.UUID:
     """A tenant's source is one document, whatever its content."""
     return uuid.uuid5(_NAMESPACE, f"{tenant}\0{source}")
@@ -50,6 +47,7 @@ class Registry:
 
         Raises:
             ApiError: 409, somebody else is at it.
+
         """
         number = int.from_bytes(document.bytes[:8], "big", signed=True)
         async with connection(self._pool) as held:
@@ -65,13 +63,13 @@ class Registry:
 
     async def find(self, tenant: str, document: uuid.UUID) -> Document | None:
         """A tenant's document, also one whose ingest was interrupted."""
-        rows = await self._query(f"SELECT {_FIELDS} FROM documents WHERE tenant = %s AND id = %s", tenant, document)
+        rows = await self._query("SELECT * FROM documents WHERE tenant = %s AND id = %s", tenant, document)
         return rows[0] if rows else None
 
     async def all(self, tenant: str, limit: int, after: uuid.UUID | None) -> list[Document]:
         """A page of a tenant's documents, in order of id."""
         return await self._query(
-            f"SELECT {_FIELDS} FROM documents WHERE tenant = %s AND id > %s ORDER BY id LIMIT %s",
+            "SELECT * FROM documents WHERE tenant = %s AND id > %s ORDER BY id LIMIT %s",
             tenant,
             after or uuid.UUID(int=0),
             limit,
@@ -83,7 +81,7 @@ class Registry:
             "INSERT INTO documents (id, tenant, source, media_type, bytes, content_hash, pipeline, status)"
             " VALUES (%s, %s, %s, %s, %s, %s, %s, 'ingesting') ON CONFLICT (id) DO UPDATE SET"
             " media_type = EXCLUDED.media_type, bytes = EXCLUDED.bytes, content_hash = EXCLUDED.content_hash,"
-            f" pipeline = EXCLUDED.pipeline, status = 'ingesting', updated_at = now() RETURNING {_FIELDS}",
+            " pipeline = EXCLUDED.pipeline, status = 'ingesting', updated_at = now() RETURNING *",
             document_id(tenant, source),
             tenant,
             source,
@@ -96,7 +94,7 @@ class Registry:
     async def finish(self, document: uuid.UUID, chunks: int) -> Document:
         """Note that a document is there as a whole."""
         rows = await self._query(
-            f"UPDATE documents SET status = 'ready', chunks = %s, updated_at = now() WHERE id = %s RETURNING {_FIELDS}",
+            "UPDATE documents SET status = 'ready', chunks = %s, updated_at = now() WHERE id = %s RETURNING *",
             chunks,
             document,
         )
@@ -104,13 +102,13 @@ class Registry:
 
     async def deleting(self, document: uuid.UUID) -> None:
         """Note that a document is on its way out."""
-        await self._query(f"UPDATE documents SET status = 'deleting' WHERE id = %s RETURNING {_FIELDS}", document)
+        await self._query("UPDATE documents SET status = 'deleting' WHERE id = %s RETURNING *", document)
 
     async def forget(self, document: uuid.UUID) -> None:
         """Remove the entry."""
-        await self._query(f"DELETE FROM documents WHERE id = %s RETURNING {_FIELDS}", document)
+        await self._query("DELETE FROM documents WHERE id = %s RETURNING *", document)
 
     async def _query(self, query: str, *values: Any) -> list[Document]:
         async with connection(self._pool) as held:
             rows = await (await held.execute(query.encode(), values)).fetchall()
-        return [Document(**row) for row in rows]
+        return [Document(**{field.name: row[field.name] for field in fields(Document)}) for row in rows]

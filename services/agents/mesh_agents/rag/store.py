@@ -47,7 +47,9 @@ class VectorStore:
         self._reader = reader
         self._ready = False
 
-    async def put(self, tenant: str, document: str, source: str, content_hash: str, rows: Sequence[tuple[Chunk, Any]]) -> None:
+    async def put(
+        self, tenant: str, document: str, source: str, content_hash: str, rows: Sequence[tuple[Chunk, Any]]
+    ) -> None:
         """Store chunks with their vectors, invisible until `publish`. Doing it again changes nothing."""
         await self._ensure()
         points = [
@@ -119,6 +121,10 @@ class VectorStore:
         async with _translated():
             if not await self._exists(self._writer):
                 await self._create()
+            # Also when the collection was there: whoever made it may have been interrupted.
+            tenants = models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, is_tenant=True)
+            await self._writer.create_payload_index(self.collection, "tenant", tenants)
+            await self._writer.create_payload_index(self.collection, "document", models.PayloadSchemaType.KEYWORD)
         self._ready = True
 
     async def _create(self) -> None:
@@ -132,12 +138,6 @@ class VectorStore:
         except UnexpectedResponse as error:
             if error.status_code != httpx.codes.CONFLICT:
                 raise
-        await self._writer.create_payload_index(
-            self.collection,
-            "tenant",
-            models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, is_tenant=True),
-        )
-        await self._writer.create_payload_index(self.collection, "document", models.PayloadSchemaType.KEYWORD)
 
 
 class _translated:  # noqa: N801 - reads as a phrase where it is used

@@ -14,6 +14,7 @@ def wishes(model: str, metadata: object) -> tuple[str | None, str | None]:
 
     Raises:
         ApiError: 404 there is no such model, 400 no such route.
+
     """
     if model not in OFFERED:
         raise ApiError(

@@ -56,7 +56,7 @@ class Router:
         bias: Mapping[str, float],
         piece_scores: Mapping[str, Sequence[float]],
     ) -> None:
-        """Keep the weights: route -> feature -> weight, route -> bias, and piece -> a score for each route of `bias`."""
+        """Keep the weights: route -> feature -> weight, route -> bias, piece -> a score for each of `bias`."""
         self._weights = {Route(route): dict(values) for route, values in weights.items()}
         self._bias = {Route(route): value for route, value in bias.items()}
         self._pieces = piece_scores

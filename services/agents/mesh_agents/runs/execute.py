@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 import uuid
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from psycopg import OperationalError
 
@@ -61,7 +61,7 @@ class Executor:
         except OperationalError:
             # The database went away: the lease runs out, and the run goes on from its checkpoint.
             _LOG.warning("the database went away; the run stays for another worker", exc_info=True)
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever it is, the run must end and say so
             _LOG.exception("the run failed")
             failure = {"message": "the run failed inside the service", "type": "server_error", "code": "internal"}
             await self._end(run, "failed", reason="internal", error=failure)
@@ -77,8 +77,7 @@ class Executor:
         async for update in self._graph.astream(start, thread, stream_mode="updates", durability="sync"):
             for node, change in update.items():
                 await self._store.event(run.id, "step", _visible(node, change or {}))
-        values: RunState = (await self._graph.aget_state(thread)).values
-        return values
+        return cast(RunState, (await self._graph.aget_state(thread)).values)
 
     async def _conclude(self, run: Run, state: RunState) -> None:
         result = {
@@ -129,7 +128,7 @@ def _initial(run: Run) -> RunState:
         "messages": request["messages"],
         "forced_route": request.get("route"),
         "forced_model": request.get("model"),
-        "limits": Limits(**request["limits"]),
+        "limits": cast(Limits, request["limits"]),
         "started": (run.started_at or run.created_at).timestamp(),
         "notes": [],
     }

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final
 
@@ -11,9 +11,6 @@ from psycopg.types.json import Jsonb
 from mesh_agents.db import Pool, connection
 
 ENDED: Final = ("succeeded", "failed", "cancelled")
-_FIELDS: Final = (
-    "id, tenant, status, request, result, error, not_before, cancel_requested, created_at, started_at, ended_at"
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +47,7 @@ class RunStore:
             await held.execute("SELECT pg_advisory_xact_lock(7305002)")
             if key is not None:
                 rows = await self._rows(
-                    held, f"SELECT {_FIELDS} FROM runs WHERE tenant = %s AND idempotency_key = %s", tenant, key
+                    held, "SELECT * FROM runs WHERE tenant = %s AND idempotency_key = %s", tenant, key
                 )
                 if rows:
                     return rows[0], False
@@ -61,7 +58,7 @@ class RunStore:
             rows = await self._rows(
                 held,
                 "INSERT INTO runs (id, tenant, idempotency_key, status, request, not_before, queued_at)"
-                f" VALUES (%s, %s, %s, %s, %s, %s, now()) RETURNING {_FIELDS}",
+                " VALUES (%s, %s, %s, %s, %s, %s, now()) RETURNING *",
                 uuid.uuid4(),
                 tenant,
                 key,
@@ -73,16 +70,16 @@ class RunStore:
 
     async def find(self, tenant: str, run: uuid.UUID) -> Run | None:
         """A tenant's run."""
-        found = await self._query(f"SELECT {_FIELDS} FROM runs WHERE tenant = %s AND id = %s", tenant, run)
+        found = await self._query("SELECT * FROM runs WHERE tenant = %s AND id = %s", tenant, run)
         return found[0] if found else None
 
     async def claim(self, run: uuid.UUID, owner: str) -> tuple[Run, bool] | None:
         """Hold a run for a lease, and whether it was begun before; None: it has ended, waits, or somebody holds it."""
-        before = await self._query(f"SELECT {_FIELDS} FROM runs WHERE id = %s", run)
+        before = await self._query("SELECT * FROM runs WHERE id = %s", run)
         claimed = await self._query(
             "UPDATE runs SET status = 'running', owner = %s, lease_until = now() + %s::interval,"
             " started_at = coalesce(started_at, now()) WHERE id = %s AND (status = 'queued' OR"
-            f" (status = 'running' AND lease_until < now())) RETURNING {_FIELDS}",
+            " (status = 'running' AND lease_until < now())) RETURNING *",
             owner,
             self._lease,
             run,
@@ -93,7 +90,7 @@ class RunStore:
         """Hold it for another lease; None: it is no longer ours."""
         found = await self._query(
             "UPDATE runs SET lease_until = now() + %s::interval WHERE id = %s AND owner = %s AND status = 'running'"
-            f" RETURNING {_FIELDS}",
+            " RETURNING *",
             self._lease,
             run,
             owner,
@@ -115,7 +112,7 @@ class RunStore:
             found = await self._rows(
                 held,
                 "UPDATE runs SET status = %s, result = %s, error = %s, ended_at = now(), owner = NULL,"
-                f" lease_until = NULL WHERE id = %s AND owner = %s AND status = 'running' RETURNING {_FIELDS}",
+                " lease_until = NULL WHERE id = %s AND owner = %s AND status = 'running' RETURNING *",
                 status,
                 Jsonb(result),
                 Jsonb(error),
@@ -131,9 +128,7 @@ class RunStore:
 
     async def release(self, run: uuid.UUID, owner: str) -> None:
         """Give a run back at once: its worker is going down in order."""
-        await self._query(
-            f"UPDATE runs SET lease_until = now() WHERE id = %s AND owner = %s RETURNING {_FIELDS}", run, owner
-        )
+        await self._query("UPDATE runs SET lease_until = now() WHERE id = %s AND owner = %s RETURNING *", run, owner)
 
     async def cancel(self, tenant: str, run: uuid.UUID) -> Run | None:
         """End a run that nobody works on, and ask the worker of one that is being worked on; None: no such run."""
@@ -141,7 +136,7 @@ class RunStore:
             "UPDATE runs SET cancel_requested = true,"
             " status = CASE WHEN status IN ('waiting', 'queued') THEN 'cancelled' ELSE status END,"
             " ended_at = CASE WHEN status IN ('waiting', 'queued') THEN now() ELSE ended_at END"
-            f" WHERE tenant = %s AND id = %s RETURNING {_FIELDS}",
+            " WHERE tenant = %s AND id = %s RETURNING *",
             tenant,
             run,
         )
@@ -149,14 +144,14 @@ class RunStore:
 
     async def due(self, again_after: float) -> list[uuid.UUID]:
         """Runs that belong into the queue: heavy ones whose time has come, those whose worker died, and those that were
-        queued `again_after` seconds ago and may have been lost with the queue. Doubles are harmless: `claim` sorts them.
+        queued `again_after` seconds ago and may have been lost with the queue. Doubles are harmless: `claim` drops them.
         """
         found = await self._query(
             "UPDATE runs SET queued_at = now(), status = CASE WHEN status = 'waiting' THEN 'queued' ELSE status END"
             " WHERE id IN (SELECT id FROM runs WHERE (status = 'waiting' AND not_before <= now())"
             " OR (status = 'running' AND lease_until < now() AND queued_at < now() - %s::interval)"
             " OR (status = 'queued' AND queued_at < now() - %s::interval)"
-            f" ORDER BY created_at LIMIT 100 FOR UPDATE SKIP LOCKED) RETURNING {_FIELDS}",
+            " ORDER BY created_at LIMIT 100 FOR UPDATE SKIP LOCKED) RETURNING *",
             self._lease,
             f"{again_after} seconds",
         )
@@ -190,4 +185,4 @@ class RunStore:
     @staticmethod
     async def _rows(held: Any, query: str, *values: Any) -> list[Run]:
         rows = await (await held.execute(query.encode(), values)).fetchall()
-        return [Run(**row) for row in rows]
+        return [Run(**{field.name: row[field.name] for field in fields(Run)}) for row in rows]

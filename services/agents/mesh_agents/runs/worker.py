@@ -6,10 +6,11 @@ import os
 import signal
 import socket
 import uuid
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
-from psycopg import OperationalError
+from psycopg import Error as DatabaseError
 from psycopg_pool import PoolTimeout
 from redis.exceptions import RedisError
 from taskiq.acks import AcknowledgeType
@@ -38,9 +39,7 @@ async def work(settings: Settings) -> None:
         await _when_there(parts)
         owner = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         nodes = Nodes(parts.router, parts.models, parts.toolbox, Journal(parts.pool))
-        executor = Executor(
-            parts.runs, build(nodes, AsyncPostgresSaver(parts.pool)), owner, settings.lease_seconds
-        )
+        executor = Executor(parts.runs, build(nodes, AsyncPostgresSaver(parts.pool)), owner, settings.lease_seconds)
         parts.broker.register_task(_task(executor), task_name=TASK)
         jobs = [
             asyncio.create_task(
@@ -64,7 +63,7 @@ async def work(settings: Settings) -> None:
         await asyncio.gather(*jobs, ended, return_exceptions=True)
 
 
-def _task(executor: Executor):  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _task(executor: Executor) -> Callable[[str], Awaitable[None]]:
     async def execute_run(run: str) -> None:
         await executor.execute(uuid.UUID(run))
 
@@ -76,8 +75,8 @@ async def _when_there(parts: Parts) -> None:
     while True:
         try:
             await migrate(parts.pool)
-        except (PoolTimeout, OperationalError):
-            _LOG.warning("the database is not there yet")
+        except (PoolTimeout, DatabaseError):
+            _LOG.warning("the tables cannot be made yet", exc_info=True)
             await asyncio.sleep(_RETRY_SECONDS)
         else:
             return

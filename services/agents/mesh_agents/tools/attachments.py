@@ -23,6 +23,7 @@ def attachments(messages: Sequence[dict[str, Any]]) -> list[Attachment]:
 
     Raises:
         ApiError: 400, a file is not valid base64.
+
     """
     found: list[Attachment] = []
     for message in messages:

@@ -1,7 +1,8 @@
 """The tools: what models are told of them, and which worker may use which.
 
 A worker's rights are fixed by the plan, which is made from the caller's words before any tool has answered. What a
-document or a tool says can therefore not widen them: a call of any other tool is refused, whoever talked the model into it.
+document or a tool says can therefore not widen them: a call of any other tool is refused, whoever talked the model into
+it.
 """
 
 from typing import Any, Final

@@ -35,10 +35,7 @@ class Toolbox:
     async def call(self, name: str, arguments: str, tenant: str, files: Sequence[Attachment]) -> str:
         """The answer of a tool as text; also what went wrong, which the model may react to."""
         try:
-            given = json.loads(arguments or "{}")
-            if not isinstance(given, dict):
-                raise TypeError
-            output = await self._dispatch(name, given, tenant, files)
+            output = await self._dispatch(name, json.loads(arguments or "{}"), tenant, files)
         except (ValueError, TypeError, KeyError):
             metrics.TOOL_CALLS.labels(name, "bad_arguments").inc()
             return "error: the arguments do not fit the tool's schema"

@@ -8,7 +8,7 @@ import logging
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 from fastapi import APIRouter, Body, FastAPI, Path, Request, Response
 from fastapi.responses import JSONResponse
@@ -40,11 +40,18 @@ _router = APIRouter()
 _SessionId = Annotated[str, Path(pattern=SESSION_ID)]
 
 
+class Stop(Protocol):
+    """Ends the server."""
+
+    def __call__(self, *, failed: bool) -> None:
+        """`failed`: so that it is started anew."""
+
+
 class _Service:
     """What lives as long as the server."""
 
-    def __init__(self, settings: Settings, control: socket.socket, metrics: ServiceMetrics) -> None:
-        self.zygote = Zygote(control, metrics.unclean.inc)
+    def __init__(self, settings: Settings, control: socket.socket, metrics: ServiceMetrics, stop: Stop) -> None:
+        self.zygote = Zygote(control, unclean=metrics.unclean.inc, stop=lambda: stop(failed=False))
         self.sessions = Sessions(self.zygote, metrics, settings.limits, settings.sessions)
         gate = Gate(metrics, runs=settings.runs, queue=settings.queue, seconds=settings.queue_seconds)
         self.runner = Runner(self.zygote, self.sessions, gate, metrics, settings.limits)
@@ -153,23 +160,24 @@ async def _failed(_: Request, error: Exception) -> JSONResponse:
 
 
 def _lifespan(
-    settings: Settings, control: socket.socket, metrics: ServiceMetrics, stop: Callable[[], None]
+    settings: Settings, control: socket.socket, metrics: ServiceMetrics, stop: Stop
 ) -> Callable[[FastAPI], contextlib.AbstractAsyncContextManager[None]]:
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        service = _Service(settings, control, metrics)
+        service = _Service(settings, control, metrics, stop)
         app.state.service = service
 
         async def notice() -> None:
             await service.zygote.lost.wait()
             logs.event(_log, logging.ERROR, "the zygote has ended; stopping to be started anew")
-            stop()
+            stop(failed=True)
 
         tasks = [asyncio.ensure_future(service.sessions.expire()), asyncio.ensure_future(notice())]
         yield
         for task in tasks:
             task.cancel()
         await service.sessions.close_all()
+        await service.runner.close()
         service.zygote.close()
 
     return lifespan
@@ -186,7 +194,7 @@ def bare() -> FastAPI:
     return app
 
 
-def build(settings: Settings, key: bytes, control: socket.socket, stop: Callable[[], None]) -> ASGIApp:
+def build(settings: Settings, key: bytes, control: socket.socket, stop: Stop) -> ASGIApp:
     """The whole application; `stop` is called where it cannot go on."""
     app = bare()
     counters = ServiceMetrics()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
-from collections.abc import AsyncIterator
 from http import HTTPStatus
 
 from interpreter.api.errors import ApiError
@@ -22,18 +20,8 @@ class Gate:
         self._seconds = seconds
         self._waiting = 0
 
-    @contextlib.asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """Wait for a slot and hold it; ApiError 429 where that takes too long."""
-        await self._enter()
-        self._metrics.running.inc()
-        try:
-            yield
-        finally:
-            self._metrics.running.dec()
-            self._slots.release()
-
-    async def _enter(self) -> None:
+    async def enter(self) -> None:
+        """Wait for a slot and take it; ApiError 429 where that takes too long."""
         if self._slots.locked() and self._waiting >= self._queue:
             raise self._busy("queue_full", "Too many runs are waiting; try again later.")
         started = time.monotonic()
@@ -48,6 +36,12 @@ class Gate:
             self._waiting -= 1
             self._metrics.waiting.set(self._waiting)
         self._metrics.queue_seconds.observe(time.monotonic() - started)
+        self._metrics.running.inc()
+
+    def leave(self) -> None:
+        """Give the slot to the next."""
+        self._metrics.running.dec()
+        self._slots.release()
 
     def _busy(self, code: str, message: str) -> ApiError:
         self._metrics.refused.labels(code).inc()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Coroutine
 from http import HTTPStatus
 from typing import Any
 
@@ -13,7 +14,7 @@ from interpreter.api.gate import Gate
 from interpreter.api.metrics import ServiceMetrics
 from interpreter.api.models import ExecuteRequest, ExecuteResponse
 from interpreter.api.sessions import Sessions
-from interpreter.boxes import BoxGoneError, Zygote
+from interpreter.boxes import Box, BoxGoneError, Zygote
 from interpreter.limits import Limits
 
 
@@ -26,21 +27,42 @@ class Runner:
         self._gate = gate
         self._metrics = metrics
         self._limits = limits
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def execute(self, request: ExecuteRequest) -> ExecuteResponse:
         """One run. Cancelled, it leaves nothing behind."""
         if request.session_id is not None:
             return await self._in_session(request, request.session_id)
-        async with self._gate.turn():
+        await self._gate.enter()
+        try:
             box = await self._zygote.open(self._limits)
-            try:
-                reply = await box.execute(request.to_warden(final=True))
-            except BoxGoneError:
-                reply = _gone()
-            finally:
-                # The slot is free again when the box is gone, not before; also where the caller has gone away.
-                await asyncio.shield(asyncio.ensure_future(box.close()))
+        except BaseException:
+            self._gate.leave()
+            raise
+        try:
+            reply = await box.execute(request.to_warden(final=True))
+        except BoxGoneError:
+            reply = _gone()
+        finally:
+            # Nobody has to wait for that; also where the caller has gone away.
+            self._in_background(self._dispose(box))
         return self._answer(request, reply)
+
+    async def _dispose(self, box: Box) -> None:
+        """The slot is free again when the box is gone, not before."""
+        try:
+            await box.close()
+        finally:
+            self._gate.leave()
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    async def close(self) -> None:
+        """Wait for what goes on in the background."""
+        await asyncio.gather(*self._closing, return_exceptions=True)
 
     async def _in_session(self, request: ExecuteRequest, name: str) -> ExecuteResponse:
         session = self._sessions.find(name)
@@ -49,18 +71,20 @@ class Runner:
         session.busy = True
         ended = False
         try:
-            async with self._gate.turn():
-                ended = True  # unless it answers
-                try:
-                    reply = await session.box.execute(request.to_warden(final=False))
-                except BoxGoneError:
-                    reply = _gone()
-                ended = bool(reply["ended"])
+            await self._gate.enter()
+            ended = True  # unless it answers
+            try:
+                reply = await session.box.execute(request.to_warden(final=False))
+            except BoxGoneError:
+                reply = _gone()
+            finally:
+                self._gate.leave()
+            ended = bool(reply["ended"])
         finally:
             session.busy = False
             session.idle_since = time.time()
             if ended:
-                await asyncio.shield(asyncio.ensure_future(self._sessions.close(session)))
+                self._in_background(self._sessions.close(session))
         return self._answer(request, reply)
 
     def _answer(self, request: ExecuteRequest, reply: frames.Message) -> ExecuteResponse:

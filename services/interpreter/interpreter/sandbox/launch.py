@@ -1,6 +1,7 @@
 """From warden to user code: the last steps in a forked child."""
 
-# ruff: noqa: PTH - os has the calls by descriptor and keeps names as they are
+# `os` and not `pathlib`: it has the calls by descriptor, and this is done many times a second.
+# ruff: noqa: PTH120, PTH208
 
 from __future__ import annotations
 
@@ -63,9 +64,9 @@ def start(place: Place, descriptors: Mapping[int, int], body: Callable[[], None]
     `descriptors` maps the child's numbers, from 0 on without a gap, to ours; it has no others.
     """
     pid = os.fork()
-    if pid:
-        return pid
-    _become(place, descriptors, body)
+    if not pid:
+        _become(place, descriptors, body)
+    return pid
 
 
 def _become(place: Place, descriptors: Mapping[int, int], body: Callable[[], None]) -> NoReturn:

@@ -1,6 +1,7 @@
 """The processes of one user, and their end."""
 
-# ruff: noqa: PTH - os has the calls by descriptor and keeps names as they are
+# `os` and not `pathlib`: it has the calls by descriptor, and this is done many times a second.
+# ruff: noqa: PTH116, PTH208
 
 from __future__ import annotations
 

@@ -25,8 +25,8 @@ def apply(limits: Limits) -> None:
         (resource.RLIMIT_NPROC, limits.processes),
     ):
         hard = resource.getrlimit(what)[1]
-        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(what, (value, value))
+        lower = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(what, (lower, lower))
     # The server and the wardens come first when processors are short.
     os.nice(_NICE)
     with contextlib.suppress(OSError):  # gVisor may not have it

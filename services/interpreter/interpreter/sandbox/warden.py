@@ -1,6 +1,8 @@
 """Serves one box: takes requests from the server, has them run, answers."""
 
-# ruff: noqa: PTH - os has the calls by descriptor and keeps names as they are
+# `os` and not `pathlib`: it has the calls by descriptor, and this is done many times a second.
+# The modes let users pass who have no name.
+# ruff: noqa: PTH101, PTH102, PTH120, S103
 
 from __future__ import annotations
 
@@ -179,6 +181,6 @@ def main(place: launch.Place, channel: int) -> None:
         Warden(place, channel).serve()
     except BrokenPipeError:
         pass  # the server is gone; the zygote cleans up
-    except Exception as error:  # noqa: BLE001 - the zygote is told by the exit code
+    except Exception as error:
         sys.stderr.write(f'{{"level": "error", "message": "warden failed", "error": {type(error).__name__!r}}}\n')
         raise

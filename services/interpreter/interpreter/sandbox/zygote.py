@@ -4,7 +4,8 @@ It has a socket to the server, which sends a name, limits and the box's channel,
 no process of its user left, its folder gone.
 """
 
-# ruff: noqa: PTH - os has the calls by descriptor and keeps names as they are
+# `os` and not `pathlib`: it has the calls by descriptor, and this is done many times a second.
+# ruff: noqa: PTH106, PTH120
 
 from __future__ import annotations
 
@@ -41,17 +42,22 @@ class _Box:
 class Zygote:
     """The loop."""
 
-    def __init__(self, control: socket.socket, scratch: str) -> None:
+    def __init__(self, control: socket.socket, server: int, scratch: str) -> None:
         self._control = control
+        self._server = server
+        self._server_code: int | None = None
         self._scratch = scratch
         self._count = 0
         self._boxes: dict[str, _Box] = {}
         self._wakeup, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
+        # The container's init, root without the capability KILL, can signal this process but not the server.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._tell({"stop": True}))
 
-    def serve(self) -> None:
-        """Until the server goes away; then close what is open."""
+    def serve(self) -> int:
+        """Until the server goes away; then close what is open. The server's exit code."""
         self._tell({"ready": True})
         while True:
             control = self._control.fileno()
@@ -62,9 +68,10 @@ class Zygote:
                 break
         for box in list(self._boxes.values()):
             self._end_warden(box)
-        while self._boxes:
+        while self._boxes or self._server_code is None:
             select.select([self._wakeup], [], [], 1.0)
             self._children()
+        return self._server_code
 
     def _tell(self, message: dict[str, Any]) -> None:
         with contextlib.suppress(OSError):
@@ -97,6 +104,8 @@ class Zygote:
         code = _FAILED
         try:
             signal.set_wakeup_fd(-1)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, signal.SIG_IGN)
             control = self._control.detach()
             for fd in (control, self._wakeup):
                 if fd != keep:
@@ -117,6 +126,7 @@ class Zygote:
         with contextlib.suppress(BlockingIOError):
             os.read(self._wakeup, 4096)
         ended = processes.reap()
+        self._server_code = ended.get(self._server, self._server_code)
         for box in list(self._boxes.values()):
             if box.pid not in ended:
                 continue
@@ -154,17 +164,16 @@ def _sweep(box: _Box) -> None:
         folder.empty(box.place.top)
 
 
-def main() -> None:
-    """Arguments: the socket's descriptor and the scratch folder."""
-    control = socket.socket(fileno=int(sys.argv[1]))
-    scratch = sys.argv[2]
-    # The server tells it when to stop, by closing.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+def main(control: socket.socket, server: int, scratch: str) -> int:
+    """Be the zygote of the server with that pid, until it ends; its exit code."""
     identity.adopt_orphans()
+    zygote = Zygote(control, server, scratch)
+    os.environ.update(
+        MPLBACKEND="agg",
+        MPLCONFIGDIR=f"{scratch}/matplotlib",
+        # More threads would count against a run's processes, and a fork would lose them.
+        OMP_NUM_THREADS="1",
+        OPENBLAS_NUM_THREADS="1",
+    )
     preload()
-    Zygote(control, scratch).serve()
-
-
-if __name__ == "__main__":
-    main()
+    return zygote.serve()

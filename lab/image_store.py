@@ -40,6 +40,8 @@ _PROGRAMS: Final[Mapping[str, tuple[str, ...]]] = {
     "whisper": ("/usr/local/bin/uvicorn",),
     "ocr": ("/usr/local/bin/docling-serve",),
     "litellm": ("/usr/local/bin/litellm",),
+    "n8n-runners": ("/usr/local/bin/task-runner-launcher",),
+    "grafana": ("/run.sh",),
     "redis-exporter": ("/redis_exporter",),
     "postgres": ("/usr/local/bin/docker-entrypoint.sh",),
     "postgres-exporter": ("/bin/postgres_exporter",),
@@ -48,7 +50,7 @@ _PROGRAMS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Names by which components start the program of an image; the others start its entry point."""
 _FOLDERS: Final[Mapping[str, str]] = {"embeddings": "/usr/src", "litellm": "/app", "waf": "/etc/nginx/templates/conf.d"}
-"""Folders that components take to be there; the last one is the image's working folder."""
+"""The working folder, which components take to be there and their user to own."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +169,7 @@ def _stand_in(key: str) -> Recipe:
         (
             "COPY server.py /opt/stand-in/server.py",
             "RUN " + " && ".join([_SCRIPT, *(_link(program) for program in _PROGRAMS.get(key, ()))]),
-            *([f"WORKDIR {_FOLDERS[key]}"] if key in _FOLDERS else []),
+            *([f"WORKDIR {_FOLDERS[key]}", "RUN chmod 0777 ."] if key in _FOLDERS else []),
             f"ENV STAND_IN_FOR={key} STAND_IN_PORTS={','.join(map(str, sorted(set(_ports(key)))))}",
             'ENTRYPOINT ["/usr/local/bin/stand-in"]',
         ),

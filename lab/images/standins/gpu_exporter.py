@@ -1,0 +1,47 @@
+"""dcgm-exporter for a card that is not there: fixed numbers, or those of a file that a test writes (`NAME VALUE`)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lab.images.standins.common import TEXT, Answer, Service, metric, wait
+
+FILE = Path("/tmp/gpu")  # noqa: S108 - the container's own tmpfs
+LABELS = 'gpu="0",UUID="GPU-stand-in",device="nvidia0",modelName="stand-in"'
+NUMBERS = {
+    "DCGM_FI_DEV_GPU_TEMP": 45.0,
+    "DCGM_FI_DEV_GPU_UTIL": 10.0,
+    "DCGM_FI_DEV_FB_USED": 8192.0,
+    "DCGM_FI_DEV_FB_FREE": 16384.0,
+    "DCGM_FI_DEV_XID_ERRORS": 0.0,
+}
+
+
+def numbers(file: Path = FILE) -> dict[str, float]:
+    """By metric."""
+    found = dict(NUMBERS)
+    if file.exists():
+        found |= {
+            name: float(value) for name, value in (line.split() for line in file.read_text().splitlines() if line)
+        }
+    return found
+
+
+def make(file: Path = FILE) -> Service:
+    """The server."""
+    service = Service("gpu-exporter")
+    service.route("GET", "/health")(lambda _: Answer("KO" if not numbers(file) else "OK", type="text/plain"))
+    service.route("GET", "/metrics")(
+        lambda _: Answer("".join(metric(k, "gauge", {LABELS: v}) for k, v in numbers(file).items()), type=TEXT)
+    )
+    return service
+
+
+def main() -> None:
+    """The image's entry point."""
+    make().start(9400)
+    wait()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""Grafana: health, sign-in as the administrator, the provisioned data sources and a proxy to each of them.
+
+`grafana cli ... admin reset-admin-password --password-from-stdin` works too, on the data volume, as the real one does.
+"""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import os
+import sys
+import urllib.parse
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lab.images.standins.common import TEXT, Answer, Refused, Request, Service, readable, same, wait
+
+DATA = Path(os.environ.get("GF_PATHS_DATA", "/var/lib/grafana"))
+
+
+def provisioned(folder: Path) -> list[dict[str, Any]]:
+    """Data sources of all provisioning files."""
+    files = sorted((folder / "datasources").glob("*.yaml"))
+    found = [source for file in files for source in yaml.safe_load(file.read_text())["datasources"]]
+    return [{"id": n, "uid": f"lab-{n}", **source} for n, source in enumerate(found, 1)]
+
+
+def make(user: str, password: str, sources: list[dict[str, Any]]) -> Service:
+    """The server."""
+    service = Service("grafana")
+
+    def guard(request: Request) -> None:
+        if request.path in ("/api/health", "/metrics", "/login", "/healthz"):
+            return
+        scheme, _, token = request.header("authorization").partition(" ")
+        try:
+            name, _, word = base64.b64decode(token).decode().partition(":")
+        except ValueError:
+            name = word = ""
+        if scheme.lower() != "basic" or name != user or not same(word, password):
+            raise Refused(401, "", {"message": "Invalid username or password"})
+
+    service.guard = guard
+    service.route("GET", "/api/health")(lambda _: {"database": "ok", "version": "13.2.2", "commit": "stand-in"})
+    service.route("GET", "/login")(lambda _: Answer("<title>Grafana (stand-in)</title>", type="text/html"))
+    service.route("GET", "/metrics")(lambda _: Answer(service.metrics(), type=TEXT))
+    service.route("GET", "/api/user")(lambda _: {"login": user, "isGrafanaAdmin": True})
+    service.route("GET", "/api/org")(lambda _: {"id": 1, "name": "Main Org."})
+    service.route("GET", "/api/datasources")(lambda _: sources)
+
+    @service.route("GET POST", "/api/datasources/proxy/{id}/{path*}")
+    def _(request: Request) -> Answer:
+        source = next((s for s in sources if request.groups["id"] in (str(s["id"]), s["name"])), None)
+        if source is None:
+            raise Refused(404, "", {"message": "Unable to find datasource"})
+        address = urllib.parse.urlsplit(source["url"])
+        target = f"/{urllib.parse.quote(request.groups['path'])}?{urllib.parse.urlencode(request.query)}"
+        connection = http.client.HTTPConnection(address.hostname or "", address.port or 80, timeout=30)
+        try:
+            kind = request.header("content-type")
+            headers = {"content-type": kind} if kind else {}
+            connection.request(request.method, target, request.body or None, headers)
+            response = connection.getresponse()
+            return Answer(response.read(), response.status, response.getheader("content-type") or "text/plain")
+        except OSError as error:
+            raise Refused(502, "", {"message": f"{source['url']}: {error}"}) from error
+        finally:
+            connection.close()
+
+    return service
+
+
+def main() -> None:
+    """`/run.sh`, or `grafana cli ... admin reset-admin-password`."""
+    saved = DATA / "admin.json"
+    if "cli" in sys.argv:
+        if not saved.exists():
+            sys.exit("there is no database yet")
+        saved.write_text(json.dumps({"password": sys.stdin.read().strip()}))
+        return
+    env = os.environ
+    if not saved.exists():
+        saved.write_text(json.dumps({"password": readable(env["GF_SECURITY_ADMIN_PASSWORD__FILE"]).strip()}))
+    password = json.loads(saved.read_text())["password"]
+    service = make(env["GF_SECURITY_ADMIN_USER"], password, provisioned(Path(env["GF_PATHS_PROVISIONING"])))
+    service.start(int(env["GF_SERVER_HTTP_PORT"]), env["GF_SERVER_HTTP_ADDR"])
+    wait()
+
+
+if __name__ == "__main__":
+    main()

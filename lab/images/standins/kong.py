@@ -1,0 +1,307 @@
+"""Kong without a database: serves the declarative file that `KONG_DECLARATIVE_CONFIG` names.
+
+What of it is served: routes by path with or without stripping, key-auth, acl, rate-limiting, request-size-limiting,
+request-transformer (replace and add of headers), correlation-id and prometheus. A plugin or a field that it does not
+know stops it, as the real one stops on a file that does not fit its schema.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import sys
+import threading
+import time
+import urllib.parse
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import yaml
+
+from lab.images.standins.common import TEXT, Answer, Refused, Request, Service, metric, readable, say, wait
+from lab.images.standins.redis_counter import RedisCounter, RedisError
+
+KNOWN: Final[Mapping[str, frozenset[str]]] = {
+    "key-auth": frozenset(
+        ["key_names", "key_in_header", "key_in_query", "key_in_body", "hide_credentials", "anonymous", "run_on_preflight"]
+    ),
+    "acl": frozenset(["allow", "deny", "hide_groups_header"]),
+    "rate-limiting": frozenset(
+        ["second", "minute", "hour", "day", "month", "year", "limit_by", "policy", "fault_tolerant", "hide_client_headers", "redis", "error_code"]
+    ),
+    "request-size-limiting": frozenset(["allowed_payload_size", "size_unit", "require_content_length"]),
+    "request-transformer": frozenset(["replace", "add", "remove", "append", "rename", "http_method"]),
+    "correlation-id": frozenset(["header_name", "generator", "echo_downstream"]),
+    "prometheus": frozenset(
+        ["per_consumer", "status_code_metrics", "latency_metrics", "bandwidth_metrics", "upstream_health_metrics"]
+    ),
+}
+WINDOWS: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
+UNITS: Final = {"bytes": 1, "kilobytes": 1 << 10, "megabytes": 1 << 20}
+HOP: Final = frozenset(["connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "proxy-connection"])
+Plugins = Mapping[str, Mapping[str, Any]]
+
+
+class ConfigError(ValueError):
+    """The declarative file is wrong."""
+
+
+@dataclass(frozen=True)
+class Route:
+    """One path and the service behind it."""
+
+    name: str
+    path: str
+    strip: bool
+    url: str
+    timeout: float
+    plugins: Plugins
+
+
+@dataclass
+class Gateway:
+    """What the file says."""
+
+    routes: tuple[Route, ...]
+    keys: Mapping[str, str]
+    """Key -> consumer."""
+    groups: Mapping[str, frozenset[str]]
+    """Consumer -> its groups."""
+    counter: RedisCounter | None = None
+    local: Counter[tuple[str, int]] = field(default_factory=Counter)
+    counts: Counter[tuple[str, int, str]] = field(default_factory=Counter)
+    """(route, status, consumer) -> requests."""
+
+
+def load(text: str) -> Gateway:
+    """Read the declarative file."""
+    config = yaml.safe_load(text)
+    unknown = config.keys() - {"_format_version", "_transform", "plugins", "services", "consumers"}
+    if unknown or config.get("_format_version") not in ("3.0", "2.1", "1.1"):
+        raise ConfigError(f"_format_version {config.get('_format_version')!r}, unknown: {sorted(unknown)}")
+    everywhere = _plugins(config.get("plugins") or [])
+    routes = [
+        Route(
+            name=route["name"],
+            path=path,
+            strip=route.get("strip_path", True),
+            url=service["url"],
+            timeout=service.get("read_timeout", 60000) / 1000,
+            plugins={**everywhere, **_plugins(service.get("plugins") or []), **_plugins(route.get("plugins") or [])},
+        )
+        for service in config.get("services") or []
+        for route in service.get("routes") or []
+        for path in route["paths"]
+    ]
+    consumers = config.get("consumers") or []
+    limit = everywhere.get("rate-limiting", {})
+    redis = limit.get("redis") if limit.get("policy") == "redis" else None
+    return Gateway(
+        # The longest path wins, as in Kong's traditional router.
+        routes=tuple(sorted(routes, key=lambda route: -len(route.path))),
+        keys={c["key"]: who["username"] for who in consumers for c in who.get("keyauth_credentials") or []},
+        groups={who["username"]: frozenset(a["group"] for a in who.get("acls") or []) for who in consumers},
+        counter=RedisCounter(**redis) if redis else None,
+    )
+
+
+def _plugins(found: Iterable[Mapping[str, Any]]) -> Plugins:
+    plugins: dict[str, Mapping[str, Any]] = {}
+    for plugin in found:
+        name, config = plugin["name"], plugin.get("config") or {}
+        unknown = config.keys() - KNOWN.get(name, frozenset())
+        if name not in KNOWN or unknown:
+            raise ConfigError(f"plugin {name}: {', '.join(sorted(unknown)) or 'unknown'}")
+        plugins[name] = config
+    return plugins
+
+
+def consumer_of(gateway: Gateway, route: Route, request: Request) -> str:
+    """Who asks; refused without a key where one is wanted, or without the group."""
+    auth = route.plugins.get("key-auth")
+    if auth is None:
+        return ""
+    names = auth.get("key_names") or ["apikey"]
+    given = next((request.header(n) for n in names if auth.get("key_in_header", True) and request.header(n)), "")
+    if not given and auth.get("key_in_query", True):
+        given = next((request.query[n] for n in names if n in request.query), "")
+    if not given:
+        raise Refused(401, "", {"message": "No API key found in request"}, {"WWW-Authenticate": "Key"})
+    if given not in gateway.keys:
+        raise Refused(401, "", {"message": "Unauthorized"})
+    who = gateway.keys[given]
+    allowed = frozenset(route.plugins.get("acl", {}).get("allow") or [])
+    if allowed and not allowed & gateway.groups[who]:
+        raise Refused(403, "", {"message": "You cannot consume this service"})
+    return who
+
+
+def limited(gateway: Gateway, route: Route, request: Request, who: str) -> dict[str, str]:
+    """Headers that tell of the limit; refused past it."""
+    size = route.plugins.get("request-size-limiting")
+    if size and len(request.body) > size["allowed_payload_size"] * UNITS[size.get("size_unit", "megabytes")]:
+        raise Refused(413, "", {"message": "Request size limit exceeded"})
+    headers: dict[str, str] = {}
+    rate = route.plugins.get("rate-limiting", {})
+    for window in WINDOWS:
+        if window not in rate:
+            continue
+        subject = who or request.header("x-forwarded-for") or "?"
+        used = _count(gateway, f"{route.name}:{subject}:{window}", WINDOWS[window], rate)
+        left = max(0, rate[window] - used)
+        name = window.title()
+        headers |= {f"X-RateLimit-Limit-{name}": str(rate[window]), f"X-RateLimit-Remaining-{name}": str(left)}
+        if used > rate[window]:
+            after = WINDOWS[window] - int(time.time()) % WINDOWS[window]
+            raise Refused(429, "", {"message": "API rate limit exceeded"}, {**headers, "Retry-After": str(after)})
+    return headers
+
+
+def _count(gateway: Gateway, key: str, seconds: int, rate: Mapping[str, Any]) -> int:
+    period = int(time.time()) // seconds
+    if gateway.counter is not None:
+        try:
+            return gateway.counter.add(f"ratelimit:{key}:{period}", seconds)
+        except RedisError as error:
+            if not rate.get("fault_tolerant", True):
+                raise Refused(500, "", {"message": "An unexpected error occurred"}) from error
+            say(f"rate-limiting counts for itself: {error}")
+    gateway.local[key, period] += 1
+    return gateway.local[key, period]
+
+
+def upstream_headers(route: Route, request: Request, request_id: str) -> dict[str, str]:
+    """What the service behind is sent."""
+    hidden: set[str] = set()
+    if auth := route.plugins.get("key-auth"):
+        hidden = {n.lower() for n in auth.get("key_names") or ["apikey"]} if auth.get("hide_credentials") else set()
+    headers = {k: v for k, v in request.headers.items() if k not in HOP | hidden | {"host", "content-length"}}
+    transform = route.plugins.get("request-transformer", {})
+    for entry in (transform.get("replace") or {}).get("headers") or []:
+        name, _, value = entry.partition(":")
+        if name.lower() in headers:
+            headers[name.lower()] = value
+    for entry in (transform.get("add") or {}).get("headers") or []:
+        name, _, value = entry.partition(":")
+        headers.setdefault(name.lower(), value)
+    if "correlation-id" in route.plugins:
+        headers.setdefault(route.plugins["correlation-id"].get("header_name", "Kong-Request-ID").lower(), request_id)
+    return headers
+
+
+class Proxy:
+    """The port that clients reach."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self.gateway = gateway
+        self.service = Service("kong")
+        self.service.fallback = self._serve
+        self._lock = threading.Lock()
+
+    def _serve(self, request: Request) -> Answer:
+        route = next((r for r in self.gateway.routes if _under(request.path, r.path)), None)
+        if route is None:
+            raise Refused(404, "", {"message": "no Route matched with those values"})
+        who = ""
+        request_id = request.header("x-request-id") or str(uuid.uuid4())
+        try:
+            who = consumer_of(self.gateway, route, request)
+            limits = limited(self.gateway, route, request, who)
+            answer = self._forward(route, request, request_id)
+            echo = (
+                {"x-request-id": request_id} if route.plugins.get("correlation-id", {}).get("echo_downstream") else {}
+            )
+            answer.headers = {**answer.headers, **limits, **echo, "Via": "kong (stand-in)"}
+        except Refused as refused:
+            self._tally(route, refused.answer.status, who)
+            raise
+        self._tally(route, answer.status, who)
+        return answer
+
+    def _tally(self, route: Route, status: int, who: str) -> None:
+        with self._lock:
+            self.gateway.counts[route.name, status, who] += 1
+
+    def _forward(self, route: Route, request: Request, request_id: str) -> Answer:
+        address = urllib.parse.urlsplit(route.url)
+        path = request.path.removeprefix(route.path.rstrip("/")) if route.strip else request.path
+        path = address.path.rstrip("/") + (path if path.startswith("/") else f"/{path}")
+        query = urllib.parse.urlencode(request.query)
+        connection = http.client.HTTPConnection(address.hostname or "", address.port or 80, timeout=route.timeout)
+        try:
+            connection.request(
+                request.method,
+                path + (f"?{query}" if query else ""),
+                request.body or None,
+                upstream_headers(route, request, request_id),
+            )
+            response = connection.getresponse()
+        except (OSError, http.client.HTTPException) as error:
+            connection.close()
+            say(f"{route.name}: {error}")
+            raise Refused(502, "", {"message": "An invalid response was received from the upstream server"}) from None
+        headers = {k: v for k, v in response.getheaders() if k.lower() not in HOP | {"content-length", "content-type"}}
+        kind = response.getheader("content-type", "application/octet-stream")
+        if (length := response.getheader("content-length")) is not None and int(length) < 1 << 20:
+            body = response.read()
+            connection.close()
+            return Answer(body, response.status, kind, headers)
+        return Answer(_stream(connection, response), response.status, kind, headers)
+
+
+def _stream(connection: http.client.HTTPConnection, response: http.client.HTTPResponse) -> Iterator[bytes]:
+    """The answer as it comes, so that models' words are not held back."""
+    try:
+        while block := response.read1(1 << 16):
+            yield block
+    finally:
+        connection.close()
+
+
+def _under(path: str, prefix: str) -> bool:
+    """Kong matches prefixes of text: `/v1` is also the beginning of `/v10`."""
+    return path.startswith(prefix)
+
+
+def status_service(gateway: Gateway) -> Service:
+    """The status port: readiness and metrics."""
+    service = Service("kong-status")
+    service.route("GET", "/status")(lambda _: {"database": {"reachable": True}, "configuration_hash": "stand-in"})
+    service.route("GET", "/status/ready")(lambda _: {"message": "ready"})
+
+    @service.route("GET", "/metrics")
+    def _(_request: Request) -> Answer:
+        samples = {
+            f'service="{r}",route="{r}",code="{s}",source="service",consumer="{w}"': n
+            for (r, s, w), n in sorted(gateway.counts.items())
+        }
+        return Answer(metric("kong_http_requests_total", "counter", dict(samples)), type=TEXT)
+
+    return service
+
+
+def main() -> None:
+    """`kong docker-start`: everything from the environment."""
+    env = os.environ
+    if env.get("KONG_DATABASE") != "off":
+        sys.exit("the stand-in knows KONG_DATABASE=off alone")
+    with open(os.path.join(env["KONG_PREFIX"], ".probe"), "w"):  # noqa: PTH118, PTH123 - the real one writes there too
+        pass
+    try:
+        gateway = load(readable(env["KONG_DECLARATIVE_CONFIG"]))
+    except (ConfigError, KeyError) as error:
+        sys.exit(f"error parsing declarative config file {env['KONG_DECLARATIVE_CONFIG']}: {error}")
+    for variable, service in (
+        ("KONG_STATUS_LISTEN", status_service(gateway)),
+        ("KONG_PROXY_LISTEN", Proxy(gateway).service),
+    ):
+        host, _, port = env[variable].rpartition(":")
+        service.start(int(port), host)
+    wait()
+
+
+if __name__ == "__main__":
+    main()

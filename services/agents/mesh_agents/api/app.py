@@ -1,0 +1,67 @@
+"""The application."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from fastapi import FastAPI
+from psycopg import Error as DatabaseError
+from psycopg_pool import PoolTimeout
+from qdrant_client import AsyncQdrantClient
+
+from mesh_agents.api import chat, documents, handlers, health, runs
+from mesh_agents.api.middleware import Edge
+from mesh_agents.auth import Keys
+from mesh_agents.config import Settings
+from mesh_agents.db import migrate
+from mesh_agents.parts import Parts, make_parts
+
+_LOG: Final = logging.getLogger(__name__)
+_RETRY_SECONDS: Final = 3.0
+
+
+def make_app(settings: Settings, vectors: tuple[AsyncQdrantClient, AsyncQdrantClient] | None = None) -> FastAPI:
+    """The API. It starts although database, queue and models are away, and uses them when they are there."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with make_parts(settings, vectors) as parts:
+            app.state.parts = parts
+            tables = asyncio.create_task(_tables(parts))
+            try:
+                yield
+            finally:
+                tables.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await tables
+
+    app = FastAPI(
+        title="agentic-mesh agents",
+        version="1",
+        summary="OpenAI-compatible chat with model routing, agent runs and answers from documents.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+    )
+    app.state.keys = Keys.load(settings)
+    handlers.install(app)
+    for part in (health, chat, runs, documents):
+        app.include_router(part.router)
+    app.add_middleware(Edge, max_body=settings.max_body_mib * 1024 * 1024)
+    return app
+
+
+async def _tables(parts: Parts) -> None:
+    """Make the tables as soon as the database is there."""
+    while True:
+        try:
+            await migrate(parts.pool)
+        except (PoolTimeout, DatabaseError):
+            _LOG.warning("the tables cannot be made yet", exc_info=True)
+            await asyncio.sleep(_RETRY_SECONDS)
+        else:
+            return

@@ -1,0 +1,90 @@
+"""The lab's providers against a real daemon and the real engine, with a program of two containers."""
+
+import json
+from collections.abc import Iterator
+
+import docker
+import pytest
+
+from lab.docker_containers import devices_file
+from lab.places import Node
+from lab.stacks import Stacks
+
+pytestmark = [pytest.mark.lab, pytest.mark.engine]
+
+APP = "lab-scratch-app"
+MIB = 1024 * 1024
+
+
+@pytest.fixture
+def client(lab_nodes: tuple[Node, ...]) -> Iterator[docker.APIClient]:
+    client = docker.APIClient(base_url=lab_nodes[0].host)
+    yield client
+    client.close()
+
+
+def operations(stacks: Stacks, operation: str) -> dict[str, int]:
+    outcome = stacks.operate(operation, "thanos")
+    assert outcome.passed, outcome.errors
+    return {name: count for name, count in outcome.operations.items() if name != "same"}
+
+
+def page(client: docker.APIClient) -> str:
+    command = client.exec_create(APP, ["wget", "-q", "-O", "-", "http://127.0.0.1:8000/"])
+    return bytes(client.exec_start(command)).decode()
+
+
+def test_the_whole_life_of_a_stack(
+    stack: Stacks, client: docker.APIClient, lab_nodes: tuple[Node, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert operations(stack, "up")["create"] > 8
+    assert operations(stack, "refresh").keys() == {"refresh"}
+    assert operations(stack, "preview") == {}
+    assert page(client).startswith("one ")
+    recorded = json.loads(devices_file(lab_nodes[0].folder, lab_nodes[0].host).read_text())
+    assert recorded[APP][0]["Capabilities"] == [["gpu", "utility"]]
+    assert client.inspect_container(APP)["HostConfig"]["DeviceRequests"] is None
+
+    # One removed by hand is made again; nothing else is touched.
+    client.remove_container(APP, force=True)
+    operations(stack, "refresh")
+    assert operations(stack, "up") == {"create": 1}
+
+    # One stopped by hand is started.
+    client.stop(APP, timeout=1)
+    operations(stack, "refresh")
+    assert operations(stack, "up") == {"update": 1}
+    assert client.inspect_container(APP)["State"]["Running"]
+
+    # Limits changed by hand are put back in place.
+    client.update_container(APP, mem_limit=64 * MIB, memswap_limit=64 * MIB)
+    operations(stack, "refresh")
+    assert operations(stack, "up") == {"update": 1}
+    assert client.inspect_container(APP)["HostConfig"]["Memory"] == 32 * MIB
+
+    # A changed file replaces its loader and what reads it, by the same names.
+    monkeypatch.setenv("SCRATCH_TEXT", "two")
+    assert operations(stack, "up")["replace"] == 2
+    assert page(client).startswith("two ")
+
+    # A changed limit does not.
+    monkeypatch.setenv("SCRATCH_MEMORY", "48")
+    assert operations(stack, "up") == {"update": 1}
+
+    # A new epoch makes a new password and carries it to the reader.
+    before = page(client)
+    monkeypatch.setenv("SCRATCH_EPOCH", "2")
+    assert operations(stack, "up")["replace"] == 3
+    assert page(client) != before
+
+    # A certificate in its last hours is renewed without a refresh.
+    assert operations(stack, "preview") == {}
+    monkeypatch.setenv("SCRATCH_EARLY_HOURS", "200")
+    assert operations(stack, "preview")["replace"] == 3
+
+
+def test_one_that_never_gets_healthy_fails_the_up_by_name(stack: Stacks, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCRATCH_PROBE_PORT", "81")
+    outcome = stack.operate("up", "thanos")
+    assert outcome.errors[0].startswith("app: ")
+    assert "container failed to be in healthy state" in outcome.errors[0]

@@ -1,0 +1,153 @@
+"""The service as it is deployed: real processes, Redis and Postgres, around stand-ins that are named as such."""
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import openai
+import pytest
+import uvicorn
+from qdrant_client import AsyncQdrantClient
+
+SERVICE = Path(__file__).parents[3] / "services" / "agents"
+sys.path.insert(0, str(SERVICE))
+
+from mesh_agents.api.app import make_app  # noqa: E402
+from mesh_agents.config import SECRETS, Settings  # noqa: E402
+
+from tests.services.agents.embedding import SIZE  # noqa: E402
+from tests.services.agents.servers import Postgres, Redis, free_port, running, wait_until  # noqa: E402
+from tests.services.agents.stand_in import StandIn  # noqa: E402
+
+KEY = "secret-of-api-key"
+RELEVANT = "0.25"
+"""MiniLM's similarities are lower than those of bge-m3."""
+
+
+@pytest.fixture(scope="session")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
+    server = Redis(tmp_path_factory.mktemp("redis"))
+    with running(server):
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    server = Postgres(tmp_path_factory.mktemp("postgres"))
+    with running(server):
+        server.create()
+        yield server
+
+
+@pytest.fixture(scope="session")
+def _upstream() -> Iterator[StandIn]:
+    server = StandIn(free_port())
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def upstream(_upstream: StandIn) -> StandIn:
+    _upstream.reset()
+    return _upstream
+
+
+@pytest.fixture(scope="session")
+def config_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("config")
+    for name in SECRETS:
+        (folder / name).write_text(f"secret-of-{name}\n")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def environment(redis: Redis, postgres: Postgres, _upstream: StandIn, config_dir: Path) -> dict[str, str]:
+    """What the deployment sets, with addresses of this machine."""
+    urls = {f"AGENTS_{name}_URL": _upstream.url for name in ("LITELLM", "EMBEDDINGS", "WHISPER", "INTERPRETER", "OCR")}
+    return {
+        **urls,
+        "AGENTS_CONFIG_DIR": str(config_dir),
+        "AGENTS_REDIS_HOST": "127.0.0.1",
+        "AGENTS_REDIS_PORT": str(redis.port),
+        "AGENTS_POSTGRES_HOST": "127.0.0.1",
+        "AGENTS_POSTGRES_PORT": str(postgres.port),
+        "AGENTS_QDRANT_URL": "http://127.0.0.1:9",
+        "AGENTS_EMBEDDING_MODEL": "all-MiniLM-L6-v2",
+        "AGENTS_EMBEDDING_SIZE": str(SIZE),
+        "AGENTS_MIN_SCORE": RELEVANT,
+        "AGENTS_LEASE_SECONDS": "3",
+        "AGENTS_MAX_WAITING_RUNS": "20",
+        "AGENTS_MAX_BODY_MIB": "2",
+    }
+
+
+@contextmanager
+def serving(environment: dict[str, str], vectors: AsyncQdrantClient | None = None) -> Iterator[str]:
+    """The API in a thread; its base URL. `vectors`: Qdrant's local mode, the stand-in for its server."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        settings = Settings(port=free_port())
+    app = make_app(settings, (vectors, vectors) if vectors else None)
+    config = uvicorn.Config(app, host="127.0.0.1", port=settings.port, log_config=None, access_log=False, ws="none")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    wait_until(lambda: server.started, what="the API's start")
+    yield f"http://127.0.0.1:{settings.port}"
+    server.should_exit = True
+    thread.join(15)
+
+
+@pytest.fixture(scope="session")
+def base_url(environment: dict[str, str]) -> Iterator[str]:
+    with serving(environment, AsyncQdrantClient(":memory:")) as url:
+        wait_until(lambda: httpx.get(f"{url}/ready").status_code == 200, what="readiness")
+        yield url
+
+
+@pytest.fixture
+def http(base_url: str) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=base_url, headers={"authorization": f"Bearer {KEY}"}, timeout=30) as client:
+        yield client
+
+
+@pytest.fixture
+def client(base_url: str) -> Iterator[openai.OpenAI]:
+    """The official client, as anybody would configure it."""
+    with openai.OpenAI(base_url=f"{base_url}/v1", api_key=KEY, max_retries=0) as made:
+        yield made
+
+
+class Worker:
+    """A worker process."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "mesh_agents", "worker"],
+            cwd=SERVICE,
+            env={**os.environ, **environment},
+            stdout=subprocess.DEVNULL,
+        )
+
+    def kill(self) -> None:
+        """As the kernel does it: no goodbye."""
+        self._process.kill()
+        self._process.wait(10)
+
+    def stop(self) -> int:
+        self._process.terminate()
+        return self._process.wait(60)
+
+
+@pytest.fixture(scope="module")
+def worker(environment: dict[str, str]) -> Iterator[Worker]:
+    made = Worker(environment)
+    yield made
+    made.stop()

@@ -1,0 +1,185 @@
+"""Stand-ins for what cannot be had here: the model proxy with the clouds behind it, the embedding server, the
+interpreter, docling and speaches. One server with their interfaces, which answers as a test scripts it and breaks on
+demand. The embeddings themselves are real: all-MiniLM-L6-v2.
+"""
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from tests.services.agents.embedding import embed
+
+KEYS = {
+    "/v1/chat/completions": "litellm-key",
+    "/v1/embeddings": "embeddings-key",
+    "/v1/execute": "interpreter-key",
+    "/v1/audio/transcriptions": "whisper-key",
+}
+
+
+@dataclass
+class Say:
+    """What the model says, and how it fails: `cut`, `error_event`, `status:NNN`, `malformed`."""
+
+    text: str = "fine"
+    tool_calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    fault: str | None = None
+    delay: float = 0.0
+    """Seconds before the answer, or before each word of a stream."""
+
+
+Script = Callable[[dict[str, Any]], Say]
+
+
+class StandIn:
+    """The server, in a thread of its own."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+        self.reset()
+        app = Starlette(
+            routes=[
+                Route("/v1/chat/completions", self._chat, methods=["POST"]),
+                Route("/v1/embeddings", self._embeddings, methods=["POST"]),
+                Route("/v1/execute", self._execute, methods=["POST"]),
+                Route("/v1/convert/file", self._convert, methods=["POST"]),
+                Route("/v1/audio/transcriptions", self._transcribe, methods=["POST"]),
+            ]
+        )
+        self._server = uvicorn.Server(
+            uvicorn.Config(app, host="127.0.0.1", port=port, log_level="critical", ws="none", lifespan="off")
+        )
+        self._thread = threading.Thread(target=self._server.run, daemon=True)
+
+    def reset(self) -> None:
+        self.script: Script = lambda _payload: Say()
+        self.chats: list[dict[str, Any]] = []
+        self.embedded: list[int] = []
+        self.executed: list[str] = []
+        self.converted: list[bytes] = []
+        self.embedding_fault_after: int | None = None
+        self.execute_delay = 0.0
+        self.ocr_text: str | None = "# Scanned\n\nThe lighthouse was built in 1871."
+
+    def start(self) -> None:
+        self._thread.start()
+        end = time.monotonic() + 10
+        while not self._server.started:
+            if time.monotonic() > end:
+                raise TimeoutError("the stand-in did not start")
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        self._server.force_exit = True
+        self._thread.join(10)
+
+    @staticmethod
+    def _authorized(request: Request) -> bool:
+        return request.headers.get("authorization") == f"Bearer secret-of-{KEYS[request.url.path]}"
+
+    async def _chat(self, request: Request) -> Response:
+        if not self._authorized(request):
+            return JSONResponse({"error": {"message": "bad key"}}, 401)
+        payload = await request.json()
+        self.chats.append(payload)
+        say = self.script(payload)
+        if say.fault and say.fault.startswith("status:"):
+            return JSONResponse({"error": {"message": f"told to fail: {say.fault}"}}, int(say.fault[7:]))
+        if say.fault == "malformed":
+            return Response(b'{"choices": []}', media_type="application/json")
+        if payload.get("stream"):
+            return StreamingResponse(self._stream(payload, say), media_type="text/event-stream")
+        await asyncio.sleep(say.delay)
+        return JSONResponse(_body(payload, say))
+
+    async def _stream(self, payload: dict[str, Any], say: Say) -> AsyncIterator[str]:
+        words = say.text.split(" ")
+        for index, word in enumerate(words):
+            await asyncio.sleep(say.delay)
+            if say.fault and index == len(words) // 2:
+                if say.fault == "error_event":
+                    yield f"data: {json.dumps({'error': {'message': 'overloaded', 'code': '529'}})}\n\n"
+                return  # an end without [DONE] and without a finish reason: a cut
+            text = word if index == 0 else f" {word}"
+            yield f"data: {json.dumps(_chunk(payload, {'content': text}))}\n\n"
+        yield f"data: {json.dumps(_chunk(payload, {}, 'stop'))}\n\n"
+        if (payload.get("stream_options") or {}).get("include_usage"):
+            usage = {"prompt_tokens": 10, "completion_tokens": len(words), "total_tokens": 10 + len(words)}
+            yield f"data: {json.dumps({**_chunk(payload, {}), 'choices': [], 'usage': usage})}\n\n"
+        yield "data: [DONE]\n\n"
+
+    async def _embeddings(self, request: Request) -> Response:
+        if not self._authorized(request):
+            return JSONResponse({"error": "bad key"}, 401)
+        texts = (await request.json())["input"]
+        if len(texts) > 32:
+            return JSONResponse({"error": "batch size > maximum allowed batch size 32"}, 413)
+        if self.embedding_fault_after is not None:
+            if self.embedding_fault_after <= 0:
+                return JSONResponse({"error": "told to fail"}, 503)
+            self.embedding_fault_after -= 1
+        self.embedded.append(len(texts))
+        vectors = await asyncio.to_thread(lambda: [embed(text) for text in texts])
+        return JSONResponse({"data": [{"index": i, "embedding": v} for i, v in enumerate(vectors)]})
+
+    async def _execute(self, request: Request) -> Response:
+        if not self._authorized(request):
+            return JSONResponse({"error": "bad key"}, 401)
+        self.executed.append((await request.json())["code"])
+        await asyncio.sleep(self.execute_delay)
+        stream = {"text": "42\n", "truncated": False}
+        return JSONResponse({"status": "ok", "stdout": stream, "stderr": {"text": "", "truncated": False}})
+
+    async def _convert(self, request: Request) -> Response:
+        if request.headers.get("x-api-key") != "secret-of-ocr-key":
+            return JSONResponse({"detail": "bad key"}, 401)
+        async with request.form() as form:
+            upload: Any = form["files"]
+            self.converted.append(await upload.read())
+        if self.ocr_text is None:
+            return JSONResponse({"status": "failure", "document": {}, "errors": ["unreadable"]})
+        return JSONResponse({"status": "success", "document": {"md_content": self.ocr_text}})
+
+    async def _transcribe(self, request: Request) -> Response:
+        if not self._authorized(request):
+            return JSONResponse({"error": "bad key"}, 401)
+        return JSONResponse({"text": "please order forty chairs"})
+
+
+def _body(payload: dict[str, Any], say: Say) -> dict[str, Any]:
+    message: dict[str, Any] = {"role": "assistant", "content": say.text}
+    if say.tool_calls:
+        message["tool_calls"] = [
+            {"id": f"call_{i}", "type": "function", "function": {"name": name, "arguments": json.dumps(arguments)}}
+            for i, (name, arguments) in enumerate(say.tool_calls)
+        ]
+    return {
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "created": 1,
+        "model": payload["model"],
+        "choices": [{"index": 0, "message": message, "finish_reason": "tool_calls" if say.tool_calls else "stop"}],
+        "usage": {"prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 150},
+    }
+
+
+def _chunk(payload: dict[str, Any], delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
+    return {
+        "id": "chatcmpl-1",
+        "object": "chat.completion.chunk",
+        "created": 1,
+        "model": payload["model"],
+        "choices": [{"index": 0, "delta": delta, "finish_reason": finish}],
+    }

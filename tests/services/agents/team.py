@@ -1,0 +1,62 @@
+"""A model that plays every part of the team, and what tests do with runs."""
+
+import json
+from typing import Any
+
+import httpx
+
+from tests.services.agents.servers import wait_until
+from tests.services.agents.stand_in import Say
+
+PLAN = json.dumps(
+    {
+        "steps": [
+            {"worker": "coder", "task": "compute the answer"},
+            {"worker": "analyzer", "task": "explain the answer"},
+        ]
+    }
+)
+
+
+def system(payload: dict[str, Any]) -> str:
+    return str(payload["messages"][0]["content"])
+
+
+def team(payload: dict[str, Any]) -> Say:
+    """A model that plays every part: plans, runs code once, explains, concludes."""
+    system = system(payload)
+    if "planner" in system:
+        return Say(PLAN)
+    if "write Python" in system:
+        if payload["messages"][-1]["role"] == "tool":
+            return Say("the code printed 42")
+        return Say("", tool_calls=[("run_code", {"code": "print(6 * 7)"})])
+    if "You analyse" in system:
+        return Say("42 is six times seven")
+    return Say("The answer is 42, six times seven.")
+
+
+def create(http: httpx.Client, **body: Any) -> dict[str, Any]:
+    answer = http.post("/v1/runs", json={"input": "Compute and explain", "route": "multi_step", **body})
+    assert answer.status_code == 202, answer.text
+    run: dict[str, Any] = answer.json()
+    return run
+
+
+def get(http: httpx.Client, run: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = http.get(f"/v1/runs/{run['id']}").json()
+    return found
+
+
+def ended(http: httpx.Client, run: dict[str, Any], seconds: float = 90) -> dict[str, Any]:
+    wait_until(lambda: get(http, run)["status"] in ("succeeded", "failed", "cancelled"), seconds, "the run's end")
+    return get(http, run)
+
+
+def events(http: httpx.Client, run: dict[str, Any], **headers: str) -> list[dict[str, Any]]:
+    found = []
+    with http.stream("GET", f"/v1/runs/{run['id']}/events", headers=headers) as stream:
+        for line in stream.iter_lines():
+            if line.startswith("data:"):
+                found.append(json.loads(line[5:]))
+    return found[:-1]  # the last only says that it was the last

@@ -1,0 +1,135 @@
+"""What dies under a run: workers, killed for real, the queue and the database."""
+
+import time
+
+import httpx
+
+from tests.services.agents.conftest import Worker
+from tests.services.agents.servers import Postgres, Redis, wait_until
+from tests.services.agents.stand_in import Say, StandIn
+from tests.services.agents.team import create, ended, events, get, system, team
+
+
+def test_a_killed_worker_is_replaced_and_effects_are_not_repeated(
+    http: httpx.Client, upstream: StandIn, environment: dict[str, str]
+) -> None:
+    def slow_after_code(payload: dict[str, Any]) -> Say:
+        say = team(payload)
+        if payload["messages"][-1]["role"] == "tool":
+            say.delay = 3
+        return say
+
+    upstream.script = slow_after_code
+    first = Worker(environment)
+    run = create(http)
+    wait_until(lambda: bool(upstream.executed), what="the code's run")
+    wait_until(lambda: any(m["role"] == "tool" for m in upstream.chats[-1]["messages"]), what="the step behind it")
+    first.kill()
+    plans = sum("planner" in system(chat) for chat in upstream.chats)
+    second = Worker(environment)
+    try:
+        done = ended(http, run)
+    finally:
+        second.stop()
+    assert done["status"] == "succeeded"
+    assert upstream.executed == ["print(6 * 7)"], "the effect happened once"
+    assert sum("planner" in system(chat) for chat in upstream.chats) == plans == 1, "no finished step was repeated"
+    assert "resumed" in [event["type"] for event in events(http, run)]
+
+
+def test_killed_in_the_middle_of_an_effect_it_is_not_done_again(
+    http: httpx.Client, upstream: StandIn, environment: dict[str, str]
+) -> None:
+    upstream.script = team
+    upstream.execute_delay = 5
+    first = Worker(environment)
+    run = create(http)
+    wait_until(lambda: bool(upstream.executed), what="the code's run")
+    first.kill()
+    upstream.execute_delay = 0
+    second = Worker(environment)
+    try:
+        assert ended(http, run)["status"] == "succeeded"
+    finally:
+        second.stop()
+    assert len(upstream.executed) == 1
+    told = [m["content"] for chat in upstream.chats for m in chat["messages"] if m["role"] == "tool"]
+    assert any("interrupted before its outcome was known" in text for text in told)
+
+
+def test_many_runs_and_a_killed_worker_none_is_lost(
+    http: httpx.Client, upstream: StandIn, environment: dict[str, str]
+) -> None:
+    upstream.script = lambda _: Say("done", delay=0.2)
+    workers = [Worker(environment), Worker(environment)]
+    runs = [create(http, route="simple") for _ in range(12)]
+    wait_until(lambda: any(get(http, run)["status"] == "running" for run in runs), what="the first start")
+    workers[0].kill()
+    try:
+        assert {ended(http, run)["status"] for run in runs} == {"succeeded"}
+    finally:
+        workers[1].stop()
+
+
+def test_a_worker_that_is_stopped_gives_its_run_back(
+    http: httpx.Client, upstream: StandIn, environment: dict[str, str]
+) -> None:
+    upstream.script = lambda _: Say("done", delay=2)
+    first = Worker(environment)
+    run = create(http, route="simple")
+    wait_until(lambda: bool(upstream.chats), what="the model's call")
+    assert first.stop() == 0
+    upstream.script = lambda _: Say("done")
+    second = Worker(environment)
+    try:
+        assert ended(http, run)["status"] == "succeeded"
+    finally:
+        second.stop()
+
+
+def test_without_the_queue_runs_are_accepted_and_begin_later(
+    http: httpx.Client, upstream: StandIn, redis: Redis, postgres: Postgres, environment: dict[str, str]
+) -> None:
+    redis.stop()
+    try:
+        run = create(http, route="simple")
+        assert http.get("/ready").status_code == 503
+        body = {"model": "simple", "messages": [{"role": "user", "content": "hi"}]}
+        assert http.post("/v1/chat/completions", json=body).status_code == 200, "chat needs no queue"
+    finally:
+        redis.start()
+    # As if the five minutes had passed after which the sweep queues it again.
+    postgres.psql(f"UPDATE runs SET queued_at = now() - interval '10 minutes' WHERE id = '{run['id']}'")
+    worker = Worker(environment)
+    try:
+        assert ended(http, run)["status"] == "succeeded"
+    finally:
+        worker.stop()
+
+
+def test_without_the_database_runs_are_refused_and_chat_goes_on(
+    http: httpx.Client, upstream: StandIn, postgres: Postgres
+) -> None:
+    postgres.stop()
+    try:
+        answer = http.post("/v1/runs", json={"input": "x"})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "dependency_unavailable")
+        assert int(answer.headers["retry-after"]) > 0
+        body = {"model": "simple", "messages": [{"role": "user", "content": "hi"}]}
+        assert http.post("/v1/chat/completions", json=body).status_code == 200
+        assert http.get("/health").status_code == 200
+        assert http.get("/ready").status_code == 503
+    finally:
+        postgres.start()
+    wait_until(lambda: http.get("/ready").status_code == 200, what="readiness")
+
+
+def test_a_run_outlives_the_database(http: httpx.Client, upstream: StandIn, postgres: Postgres, worker: Worker) -> None:
+    upstream.script = lambda payload: Say(team(payload).text, delay=1.5)
+    run = create(http)
+    wait_until(lambda: bool(upstream.chats), what="the model's call")
+    postgres.stop()
+    time.sleep(3)
+    postgres.start()
+    wait_until(lambda: http.get("/ready").status_code == 200, what="readiness")
+    assert ended(http, run)["status"] == "succeeded"

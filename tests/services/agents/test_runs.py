@@ -1,0 +1,158 @@
+"""Long jobs: a real worker process on real Redis and Postgres."""
+
+import time
+import uuid
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.services.agents.conftest import Worker, serving
+from tests.services.agents.servers import Postgres, wait_until
+from tests.services.agents.stand_in import Say, StandIn
+from tests.services.agents.team import PLAN, create, ended, events, get, system, team
+
+
+def test_a_run_from_plan_to_answer(http: httpx.Client, upstream: StandIn, worker: Worker) -> None:
+    upstream.script = team
+    run = ended(http, create(http))
+    assert (run["status"], run["error"]) == ("succeeded", None)
+    assert run["result"]["output"] == "The answer is 42, six times seven."
+    assert [step["worker"] for step in run["result"]["plan"]] == ["coder", "analyzer"]
+    assert run["result"]["usage"]["steps"] == 5
+    assert run["result"]["usage"]["tokens"] == 5 * 150
+    assert upstream.executed == ["print(6 * 7)"]
+    nodes = [event["node"] for event in events(http, run) if event["type"] == "step"]
+    assert nodes == [
+        "router", "planner", "monitor", "coder", "monitor", "tools", "monitor", "coder", "monitor", "analyzer",
+        "monitor", "conclude",
+    ]  # fmt: skip
+
+
+def test_events_go_on_behind_the_last_one_seen(http: httpx.Client, upstream: StandIn, worker: Worker) -> None:
+    upstream.script = lambda payload: team(payload) if "planner" in system(payload) else Say("done", delay=0.3)
+    run = create(http)
+    everything = events(http, run)
+    assert everything[0]["type"] == "started"
+    assert everything[-1]["type"] == "succeeded"
+    with http.stream("GET", f"/v1/runs/{run['id']}/events") as stream:
+        first = next(line for line in stream.iter_lines() if line.startswith("id:"))
+    assert events(http, run, **{"Last-Event-ID": first[3:].strip()}) == everything[1:]
+
+
+@pytest.mark.parametrize(
+    ("limits", "code"),
+    [({"steps": 1}, "limit_steps"), ({"tokens": 160}, "limit_tokens"), ({"usd": 0.0001}, "limit_usd")],
+)
+def test_the_monitor_ends_a_run_at_its_limit(
+    http: httpx.Client, upstream: StandIn, worker: Worker, limits: dict[str, Any], code: str
+) -> None:
+    upstream.script = team
+    run = ended(http, create(http, limits=limits))
+    assert (run["status"], run["error"]["code"]) == ("failed", code)
+
+
+def test_the_monitor_ends_a_run_that_takes_too_long(http: httpx.Client, upstream: StandIn, worker: Worker) -> None:
+    upstream.script = lambda payload: Say(team(payload).text, team(payload).tool_calls, delay=0.7)
+    run = ended(http, create(http, limits={"seconds": 1}))
+    assert (run["status"], run["error"]["code"]) == ("failed", "limit_seconds")
+
+
+def test_the_monitor_ends_a_loop(http: httpx.Client, upstream: StandIn, worker: Worker) -> None:
+    again = Say("", tool_calls=[("run_code", {"code": "print(1)"})])
+    upstream.script = lambda payload: Say(PLAN) if "planner" in system(payload) else again
+    run = ended(http, create(http))
+    assert (run["status"], run["error"]["code"]) == ("failed", "loop")
+    assert len(upstream.executed) == 2
+
+
+def test_a_run_that_is_worked_on_can_be_cancelled(http: httpx.Client, upstream: StandIn, worker: Worker) -> None:
+    upstream.script = lambda _: Say(delay=20)
+    run = create(http, route="simple")
+    wait_until(lambda: bool(upstream.chats), what="the model's call")
+    start = time.monotonic()
+    assert http.post(f"/v1/runs/{run['id']}/cancel").json()["cancel_requested"]
+    assert ended(http, run)["status"] == "cancelled"
+    assert time.monotonic() - start < 5
+    assert http.post(f"/v1/runs/{run['id']}/cancel").json()["status"] == "cancelled"
+
+
+def test_a_run_that_waits_can_be_cancelled(http: httpx.Client, upstream: StandIn) -> None:
+    run = create(http)
+    assert http.post(f"/v1/runs/{run['id']}/cancel").json()["status"] == "cancelled"
+
+
+def test_the_same_idempotency_key_is_one_run(http: httpx.Client) -> None:
+    headers = {"idempotency-key": uuid.uuid4().hex}
+    first, second = (http.post("/v1/runs", json={"input": "x"}, headers=headers).json() for _ in range(2))
+    assert first["id"] == second["id"]
+    other = {**headers, "x-consumer-username": "somebody"}
+    assert http.post("/v1/runs", json={"input": "x"}, headers=other).json()["id"] != first["id"]
+    assert http.get(f"/v1/runs/{first['id']}", headers=other).status_code == 404
+    for name in (headers, other):
+        run = http.post("/v1/runs", json={"input": "x"}, headers=name).json()
+        http.post(f"/v1/runs/{run['id']}/cancel", headers=name)
+
+
+def test_too_many_are_refused(http: httpx.Client, upstream: StandIn) -> None:
+    runs = []
+    try:
+        for _ in range(21):
+            answer = http.post("/v1/runs", json={"input": "x"})
+            if answer.status_code != 202:
+                break
+            runs.append(answer.json())
+        assert (answer.status_code, answer.json()["error"]["code"]) == (429, "queue_full")
+        assert int(answer.headers["retry-after"]) > 0
+    finally:
+        for run in runs:
+            http.post(f"/v1/runs/{run['id']}/cancel")
+
+
+def test_heavy_jobs_wait_for_the_window(
+    environment: dict[str, str], upstream: StandIn, worker: Worker, postgres: Postgres
+) -> None:
+    now = time.localtime()
+    window = f"{(now.tm_hour + 2) % 24:02}:00-{(now.tm_hour + 3) % 24:02}:00"
+    with serving({**environment, "AGENTS_OFF_PEAK": window}) as url:
+        with httpx.Client(base_url=url, headers={"authorization": "Bearer secret-of-api-key"}) as http:
+            wait_until(lambda: http.get("/ready").status_code == 200, what="readiness")
+            waiting = create(http, heavy=True, route="simple")
+            assert waiting["status"] == "waiting"
+            assert waiting["not_before"]
+            assert ended(http, create(http, heavy=True, run_now=True, route="simple"))["status"] == "succeeded"
+            assert get(http, waiting)["status"] == "waiting"
+            postgres.psql(f"UPDATE runs SET not_before = now() WHERE id = '{waiting['id']}'")
+            assert ended(http, waiting)["status"] == "succeeded"
+
+
+def test_a_model_that_is_away_for_a_moment_ends_no_run(http: httpx.Client, upstream: StandIn, worker: Worker) -> None:
+    upstream.script = lambda _: Say("back again") if len(upstream.chats) > 2 else Say(fault="status:503")
+    run = ended(http, create(http, route="simple"))
+    assert run["result"]["output"] == "back again"
+
+
+def test_a_model_that_stays_away_ends_it_with_a_clear_error(
+    http: httpx.Client, upstream: StandIn, worker: Worker
+) -> None:
+    upstream.script = lambda _: Say(fault="status:503")
+    run = ended(http, create(http, route="simple"), 40)
+    assert (run["status"], run["error"]["code"]) == ("failed", "dependency_unavailable")
+
+
+BAD: list[tuple[dict[str, Any], str]] = [
+    ({}, "invalid_value"),
+    ({"input": "a", "messages": [{"role": "user", "content": "b"}]}, "invalid_value"),
+    ({"input": ""}, "invalid_value"),
+    ({"input": "a", "route": "up"}, "route_not_found"),
+    ({"input": "a", "limits": {"steps": 0}}, "invalid_value"),
+    ({"input": "a", "limits": {"usd": -1}}, "invalid_value"),
+    ({"input": "a", "unknown": 1}, "invalid_value"),
+    ({"input": "a\u0000b"}, "invalid_value"),
+]
+
+
+@pytest.mark.parametrize(("body", "code"), BAD)
+def test_bad_runs(http: httpx.Client, body: dict[str, Any], code: str) -> None:
+    answer = http.post("/v1/runs", json=body)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, code)
