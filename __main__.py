@@ -27,10 +27,10 @@ from topology.secrets import SECRETS, read_by, shared
 def _foundation(settings: Settings, graph: Graph, generators: list[pulumi.ProviderResource]) -> Shared:
     """Makes what the nodes share on the stack that owns it, reads it on the others."""
     if settings.foundation != settings.node.name:
-        names = shared(SECRETS, SERVICES) & read_by(SECRETS, graph.on(settings.node.name))
+        names = shared(SECRETS, graph) & read_by(SECRETS, graph.on(settings.node.name))
         return read_shared(settings.foundation, names)
     foundation = Foundation(
-        "foundation", FoundationArgs(settings=settings), pulumi.ResourceOptions(providers=generators)
+        "foundation", FoundationArgs(settings=settings, graph=graph), pulumi.ResourceOptions(providers=generators)
     )
     if settings.manage_tailnet:
         _tailnet(settings, graph)

@@ -17,6 +17,8 @@ class Alertmanager(pulumi.ComponentResource):
         files: dict[str, pulumi.Input[str]] = {"alertmanager.yml": alertmanager_config(settings)}
         if settings.smtp_password is not None:
             files["smtp-password"] = pulumi.Output.secret(settings.smtp_password.reveal())
+        if settings.alert_webhook is not None:
+            files["webhook-url"] = pulumi.Output.secret(settings.alert_webhook.reveal())
         self.pod = Pod(
             f"{name}-pod",
             PodArgs(

@@ -14,11 +14,15 @@ class Backup(pulumi.ComponentResource):
         super().__init__("agentic-mesh:backup:Backup", name, None, opts)
         context = args.context
         store = context.settings.backup
-        databases = (
-            {"postgres-password": context.secret("postgres-backup-password")}
-            if context.settings.node.role == "control"
-            else {"qdrant-key": context.secret("qdrant-api-key")}
-        )
+        # The databases that are on this node.
+        databases = {
+            file: context.secret(secret)
+            for callee, file, secret in (
+                ("postgres", "postgres-password", "postgres-backup-password"),
+                ("qdrant", "qdrant-key", "qdrant-api-key"),
+            )
+            if callee in {call.to for call in context.graph.calls(context.instance("backup"))}
+        }
         self.pod = Pod(
             f"{name}-pod",
             PodArgs(

@@ -1,5 +1,7 @@
 """The hardening that every container starts from; exceptions stand at the call site."""
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -25,6 +27,11 @@ def label(service: str, node: str, part: str, image: str, **more: pulumi.Input[s
         docker.ContainerLabelArgs(label=f"agentic-mesh.{key.replace('_', '-')}", value=value)
         for key, value in labels.items()
     ]
+
+
+def fingerprint(*values: object) -> str:
+    """A short hash for a label: the provider changes these arguments in place without any effect on the container."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def hardened(

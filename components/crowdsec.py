@@ -8,8 +8,8 @@ from render.edge import crowdsec_acquisition, crowdsec_local
 
 # The image keeps its configuration on the data volume; ours is put there before each start.
 _START = (
-    "mkdir -p /etc/crowdsec && cp /config/config.yaml.local /config/acquis.yaml /etc/crowdsec/ && "
-    'export BOUNCER_KEY_host="$(cat /config/bouncer-key)" && exec /bin/bash /docker_start.sh'
+    "mkdir -p /etc/crowdsec && cp -f /config/config.yaml.local /config/acquis.yaml /etc/crowdsec/ && "
+    'BOUNCER_KEY_host="$(cat /config/bouncer-key)" && export BOUNCER_KEY_host && exec /bin/bash /docker_start.sh'
 )
 
 

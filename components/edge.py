@@ -9,7 +9,7 @@ from render.edge import BODY_MIB, edge_server
 
 # The image renders its templates at start; ours takes the place of its server block.
 _START = (
-    "cp /config/default.conf.template /etc/nginx/templates/conf.d/default.conf.template && "
+    "cp -f /config/default.conf.template /etc/nginx/templates/conf.d/default.conf.template && "
     "exec /docker-entrypoint.sh nginx -g 'daemon off;'"
 )
 

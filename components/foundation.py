@@ -8,7 +8,7 @@ from components.authority import CertificateAuthority
 from components.generated_secrets import GeneratedSecrets, GeneratedSecretsArgs
 from components.shared import Shared
 from settings import Settings
-from topology.catalog import SERVICES
+from topology.graph import Graph
 from topology.secrets import FROM_SETTINGS, SECRETS, shared
 
 
@@ -17,6 +17,7 @@ class FoundationArgs:
     """The settings of the stack that owns the foundation."""
 
     settings: Settings
+    graph: Graph
 
 
 class Foundation(pulumi.ComponentResource):
@@ -27,7 +28,7 @@ class Foundation(pulumi.ComponentResource):
         super().__init__("agentic-mesh:foundation:Foundation", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         authority = CertificateAuthority(f"{name}-authority", child)
-        names = shared(SECRETS, SERVICES)
+        names = shared(SECRETS, args.graph)
         secrets = GeneratedSecrets(
             f"{name}-secrets",
             GeneratedSecretsArgs(

@@ -59,9 +59,8 @@ class Gateway(pulumi.ComponentResource):
                 envoy=json.dumps(gateway_config(graph, context.networks, context.node)),
                 certificate=certificate,
                 authority_pem=context.authority.certificate_pem,
-                image=context.images.image_id("envoy"),
-                loader_image=context.images.image_id("busybox"),
-                # The way out first: Docker takes the default route from there.
+                images=context.images,
+                old_docker=context.settings.allow_old_docker,
                 networks=[
                     (args.network.outside.name, context.networks.gateway_outside),
                     (context.mesh_network, context.networks.gateway_mesh),

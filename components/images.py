@@ -8,7 +8,7 @@ import pulumi
 import pulumi_docker as docker
 
 from settings import Settings, SettingsError
-from topology.images import BUILDS, IMAGES
+from topology.images import BUILDS, IMAGES, for_architecture
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -31,6 +31,7 @@ class NodeImages(pulumi.ComponentResource):
     def __init__(self, name: str, args: NodeImagesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Pull and build."""
         super().__init__("agentic-mesh:node:NodeImages", name, None, opts)
+        self._architecture = args.architecture
         self._ids: dict[str, pulumi.Output[str]] = {}
         platform = f"linux/{args.architecture}"
         for key in sorted(set(args.keys)):
@@ -38,7 +39,7 @@ class NodeImages(pulumi.ComponentResource):
             if key in BUILDS:
                 built = docker.Image(
                     f"{name}-{key}",
-                    image_name=reference(key),
+                    image_name=self.reference(key),
                     build=docker.DockerBuildArgs(context=str(ROOT / BUILDS[key]), platform=platform),
                     skip_push=True,
                     opts=child,
@@ -48,28 +49,31 @@ class NodeImages(pulumi.ComponentResource):
             else:
                 pulled = docker.RemoteImage(
                     f"{name}-{key}",
-                    name=reference(key),
+                    name=self.reference(key),
                     platform=platform,
                     keep_locally=True,
                     opts=child,
                 )
                 self._ids[key] = pulled.image_id
-        self.register_outputs({"images": {key: reference(key) for key in self._ids}})
+        self.register_outputs({"images": {key: self.reference(key) for key in self._ids}})
 
     def image_id(self, key: str) -> pulumi.Output[str]:
         """What a container's `image` is set to."""
         return self._ids[key]
 
-
-def reference(key: str) -> str:
-    """The name of an image as people know it."""
-    return f"agentic-mesh/{key}:local" if key in BUILDS else IMAGES[key].reference
+    def reference(self, key: str) -> str:
+        """The name of an image as people know it."""
+        if key in BUILDS:
+            return f"agentic-mesh/{key}:local"
+        return IMAGES[for_architecture(key, self._architecture)].reference
 
 
 def check_platforms(settings: Settings, keys: Iterable[str]) -> None:
     """Raise `SettingsError` where an image does not exist for the node's architecture."""
-    platform = f"linux/{settings.node.architecture}"
-    lacking = sorted(key for key in keys if key in IMAGES and platform not in IMAGES[key].platforms)
+    architecture = settings.node.architecture
+    platform = f"linux/{architecture}"
+    pulled = {key: for_architecture(key, architecture) for key in keys if key not in BUILDS}
+    lacking = sorted(key for key, own in pulled.items() if platform not in IMAGES[own].platforms)
     if lacking:
         raise SettingsError(
             f"nodes.{settings.node.name}.architecture",

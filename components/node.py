@@ -10,7 +10,7 @@ from components.context import NodeContext, ServiceArgs
 from components.foundation import given_secrets
 from components.gateway import Gateway, GatewayArgs
 from components.generated_secrets import GeneratedSecrets, GeneratedSecretsArgs
-from components.images import NodeImages, NodeImagesArgs, reference
+from components.images import NodeImages, NodeImagesArgs
 from components.networks import NodeNetwork, NodeNetworkArgs
 from components.preflight import Preflight, PreflightArgs
 from components.shared import Shared
@@ -57,7 +57,7 @@ class MeshNode(pulumi.ComponentResource):
             child,
         )
         network = NodeNetwork(f"{name}-network", NodeNetworkArgs(networks=networks), child)
-        local = read_by(SECRETS, services) - shared(SECRETS, graph.services)
+        local = read_by(SECRETS, services) - shared(SECRETS, graph)
         secrets = GeneratedSecrets(
             f"{name}-secrets",
             GeneratedSecretsArgs(
@@ -92,7 +92,7 @@ class MeshNode(pulumi.ComponentResource):
             for port in service.ports
             if port.direct
         }
-        self.image_references = {s.name: reference(s.image) for s in services}
+        self.image_references = {s.name: images.reference(s.image) for s in services}
         self.certificate_expiry = {
             "gateway": gateway.certificate.expires,
             **{service: pod.certificate.expires for service, pod in pods.items()},

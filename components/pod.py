@@ -9,9 +9,8 @@ import pulumi_docker as docker
 
 from components.authority import issue_certificate
 from components.config_volume import ConfigVolumeArgs, config_volume
-from components.containers import hardened, hosts, label, tmpfs
+from components.containers import fingerprint, hardened, hosts, label, tmpfs
 from components.context import PREFIX, NodeContext
-from components.images import reference
 from components.networks import pod_network
 from components.proxy import ProxyArgs, proxy
 from render.envoy import sidecar_config
@@ -81,7 +80,14 @@ class Pod(pulumi.ComponentResource):
             entrypoints=args.entrypoints,
             working_dir=args.working_dir,
             envs=[f"{key}={value}" for key, value in sorted(args.env.items())] or None,
-            labels=label(service.name, context.node, "app", reference(service.image), **version),
+            labels=label(
+                service.name,
+                context.node,
+                "app",
+                context.images.reference(service.image),
+                settings=fingerprint(tmpfs(service)),
+                **version,
+            ),
             networks_advanced=[docker.ContainerNetworksAdvancedArgs(name=network.name, ipv4_address=addresses.app)],
             hosts=hosts(callee_names(context.graph, instance), addresses.sidecar) or None,
             volumes=mounts or None,
@@ -94,7 +100,7 @@ class Pod(pulumi.ComponentResource):
             **hardened(
                 user=service.user,
                 memory_mib=service.memory_mib,
-                cpus=service.cpus,
+                cpus=min(service.cpus, context.settings.host_cpus),
                 processes=service.processes,
                 service=service,
             ),
@@ -109,8 +115,8 @@ class Pod(pulumi.ComponentResource):
                 envoy=json.dumps(sidecar_config(context.graph, context.networks, instance)),
                 certificate=self.certificate,
                 authority_pem=context.authority.certificate_pem,
-                image=context.images.image_id("envoy"),
-                loader_image=busybox,
+                images=context.images,
+                old_docker=context.settings.allow_old_docker,
                 networks=[
                     (network.name, addresses.sidecar),
                     (context.mesh_network, addresses.mesh),

@@ -7,7 +7,7 @@ import pulumi
 import pulumi_docker as docker
 
 from components.containers import hardened, label
-from components.images import NodeImages, reference
+from components.images import NodeImages
 from components.volumes import folders
 from render.preflight import preflight_script
 from settings import Settings
@@ -53,7 +53,13 @@ class Preflight(pulumi.ComponentResource):
             labels=[docker.NetworkLabelArgs(label="agentic-mesh.network", value="preflight")],
             opts=pulumi.ResourceOptions(parent=self),
         )
-        script = preflight_script(data_root=settings.data_root, folders=folders(settings, services))
+        script = preflight_script(
+            data_root=settings.data_root,
+            folders=folders(settings, services),
+            cpus=settings.host_cpus,
+            encrypted=not settings.allow_unencrypted_data,
+            stack=settings.stack,
+        )
         host = self._probe(
             "host",
             script,
@@ -95,7 +101,7 @@ class Preflight(pulumi.ComponentResource):
             name=f"{_NAMESPACE}-{probe}",
             image=self._args.images.image_id("busybox"),
             command=["sh", "-c", script],
-            labels=label("preflight", settings.node.name, "preflight", reference("busybox")),
+            labels=label("preflight", settings.node.name, "preflight", self._args.images.reference("busybox")),
             networks_advanced=[docker.ContainerNetworksAdvancedArgs(name=self._network.name)],
             ports=[docker.ContainerPortArgs(internal=8080, external=port, ip=address)] if address else None,
             volumes=mounts,

@@ -8,8 +8,8 @@ import pulumi_docker as docker
 
 from components.authority import Certificate
 from components.config_volume import ConfigVolumeArgs, config_volume
-from components.containers import PROXY_UID_BASE, hardened, label
-from components.images import reference
+from components.containers import PROXY_UID_BASE, fingerprint, hardened, label
+from components.images import NodeImages
 from render.envoy.parts import CONFIG_DIR, HEALTH_PORT
 from topology.model import Instance
 
@@ -32,13 +32,14 @@ class ProxyArgs:
     """The configuration as JSON; no secret in it."""
     certificate: Certificate
     authority_pem: pulumi.Input[str]
-    image: pulumi.Input[str]
-    loader_image: pulumi.Input[str]
+    images: NodeImages
     networks: Sequence[tuple[pulumi.Input[str], str]]
-    """(network name, address), the one with the way out first."""
+    """(network name, address). Of the gateway's two only the outside one has a default route."""
     wait_seconds: int
     part: str = "proxy"
     ports: Sequence[docker.ContainerPortArgs] = ()
+    old_docker: bool = False
+    """Whether Docker may be older than 25, which cannot look more often at the start."""
     outside: bool = False
     """Whether it resolves outside names: the gateway alone."""
     memory_mib: int = 128
@@ -61,17 +62,26 @@ def proxy(name: str, args: ProxyArgs, opts: pulumi.ResourceOptions) -> docker.Co
                 "tls/ca.pem": args.authority_pem,
             },
             owner=f"{uid}:{uid}",
-            image=args.loader_image,
+            image=args.images.image_id("busybox"),
         ),
         pulumi.ResourceOptions(parent=opts.parent),
     )
     settings = hardened(user=f"{uid}:{uid}", memory_mib=args.memory_mib, cpus=1, processes=512)
     if args.outside:
         del settings["dns"]
+    # Each look starts a shell: often while the deploy waits, seldom after.
+    pace = {"interval": "3s"} if args.old_docker else {"interval": "10s", "start_interval": "1s"}
+    health = docker.ContainerHealthcheckArgs(
+        tests=["CMD", "bash", "-c", _HEALTH],
+        timeout="3s",
+        retries=3,
+        start_period=f"{args.wait_seconds}s",
+        **pace,
+    )
     return docker.Container(
         f"{name}-envoy",
         name=f"agentic-mesh-{args.instance.service}" + ("-proxy" if args.part == "proxy" else ""),
-        image=args.image,
+        image=args.images.image_id("envoy"),
         entrypoints=["/usr/local/bin/envoy"],
         command=[
             "-c",
@@ -86,8 +96,9 @@ def proxy(name: str, args: ProxyArgs, opts: pulumi.ResourceOptions) -> docker.Co
             args.instance.service,
             args.instance.node,
             args.part,
-            reference("envoy"),
+            args.images.reference("envoy"),
             config_version=config.version,
+            settings=fingerprint(_HEALTH, pace, args.wait_seconds),
             **dict(args.more_labels),
         ),
         networks_advanced=[
@@ -96,13 +107,7 @@ def proxy(name: str, args: ProxyArgs, opts: pulumi.ResourceOptions) -> docker.Co
         ],
         ports=list(args.ports) or None,
         volumes=[config.mount],
-        healthcheck=docker.ContainerHealthcheckArgs(
-            tests=["CMD", "bash", "-c", _HEALTH],
-            interval="3s",
-            timeout="3s",
-            retries=3,
-            start_period=f"{args.wait_seconds}s",
-        ),
+        healthcheck=health,
         wait=True,
         wait_timeout=args.wait_seconds + 30,
         **settings,

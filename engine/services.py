@@ -9,8 +9,8 @@ from engine.outcome import Facts
 from settings import Settings
 from settings.load import load
 from topology.catalog import SERVICES
-from topology.graph import GATEWAY, Graph, with_egress
-from topology.images import BUILDS, IMAGES
+from topology.graph import GATEWAY, Graph, with_egress, with_ports
+from topology.images import BUILDS, IMAGES, for_architecture
 from topology.model import Instance, Port, Service
 
 _GATEWAY_IMAGE: Final = "envoy"
@@ -19,7 +19,8 @@ _GATEWAY_IMAGE: Final = "envoy"
 def planned_facts(stack: str, config: Mapping[str, str], environment: Mapping[str, str]) -> Facts:
     """The facts of a stack from the same configuration and environment that its program reads."""
     settings = load(stack, config, environment)
-    return facts(settings, Graph(with_egress(SERVICES, settings.egress()), settings.nodes))
+    services = with_egress(with_ports(SERVICES, settings.ports), settings.egress())
+    return facts(settings, Graph(services, settings.nodes))
 
 
 def facts(settings: Settings, graph: Graph) -> Facts:
@@ -28,15 +29,16 @@ def facts(settings: Settings, graph: Graph) -> Facts:
     published = graph.published(node.name)
     found: Facts = {}
     for service in graph.on(node.name):
-        reachable = [port.number for port in service.ports if _publishes(published.get(port.number, ()), service)]
+        numbers = [port.tailnet_port for port in service.ports]
+        reachable = [number for number in numbers if _publishes(published.get(number, ()), service)]
         found[service.name] = {
             "address": _address(settings, service, reachable),
             "gpu": _gpu(settings, service),
             "callers": _callers(graph, service),
-            "image": _image(service.image),
+            "image": _image(service.image, node.architecture),
         }
     address = f"{node.address} ({len(published)} ports)"
-    found[GATEWAY] = {"address": address, "image": _image(_GATEWAY_IMAGE)}
+    found[GATEWAY] = {"address": address, "image": _image(_GATEWAY_IMAGE, node.architecture)}
     return found
 
 
@@ -54,9 +56,9 @@ def _address(settings: Settings, service: Service, reachable: list[int]) -> str:
     return f"inside:{inside}" if inside else "-"
 
 
-def _image(key: str) -> str:
+def _image(key: str, architecture: str) -> str:
     """The image's reference, or the folder that it is built from."""
-    return BUILDS[key] if key in BUILDS else IMAGES[key].reference
+    return BUILDS[key] if key in BUILDS else IMAGES[for_architecture(key, architecture)].reference
 
 
 def _gpu(settings: Settings, service: Service) -> str:

@@ -10,6 +10,9 @@ amtool prometheus-alertmanager
 redis-server redis-server
 postgres postgresql
 restic restic
+nginx nginx-light
+prometheus-blackbox-exporter prometheus-blackbox-exporter
+busybox busybox
 shellcheck shellcheck
 '
 
@@ -19,6 +22,8 @@ PATH="$PATH:/usr/sbin:$(find /usr/lib/postgresql -mindepth 2 -maxdepth 2 -name b
 missing=$(echo "$TOOLS" | while read -r program package; do
 	[ -z "$program" ] || command -v "$program" >/dev/null 2>&1 || echo "$package"
 done | tr '\n' ' ')
+# A module, not a program.
+[ -e /usr/lib/nginx/modules/ngx_http_modsecurity_module.so ] || missing="${missing}libnginx-mod-http-modsecurity "
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null 2>&1; then

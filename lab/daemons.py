@@ -7,8 +7,8 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-from lab import processes
-from lab.machine import LabError, in_namespace, run
+from lab import machine, processes
+from lab.machine import LabError, in_namespace
 from lab.places import PREFIX, Node
 
 _START_SECONDS: Final = 60
@@ -63,7 +63,7 @@ def crash(node: Node) -> None:
             break
         processes.kill(pids)
     for mount in _mounts(node.run, node.folder / node.name):
-        run("umount", "--lazy", mount, check=False)
+        machine.run("umount", "--lazy", mount, check=False)
     for pid_file in (_dockerd_pid(node), _containerd_pid(node)):
         pid_file.unlink(missing_ok=True)
     processes.remove_cgroups(cgroup(node))
@@ -72,6 +72,11 @@ def crash(node: Node) -> None:
 def cgroup(node: Node) -> str:
     """Above the cgroups of all containers of a node."""
     return f"/{PREFIX}-{node.name}"
+
+
+def alive(node: Node) -> bool:
+    """Whether both daemons of a node run; on a busy machine one may take its time to answer."""
+    return processes.alive(_dockerd_pid(node)) and processes.alive(_containerd_pid(node))
 
 
 def answers(node: Node) -> bool:

@@ -40,7 +40,7 @@ def start_nodes(folder: Path) -> tuple[Node, ...]:
     RUN.mkdir(parents=True, exist_ok=True)
     _OWNER.write_text(json.dumps(str(folder)))
     for node in found:
-        if not daemons.answers(node):
+        if not daemons.alive(node):
             daemons.crash(node)
     link.make_link(found)
     with ThreadPoolExecutor(len(found)) as threads:

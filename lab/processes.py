@@ -29,6 +29,8 @@ def start(command: Sequence[str], pid_file: Path, log: Path, cwd: Path | None = 
         process = subprocess.Popen(
             command, cwd=cwd, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
         )
+    # It outlives this process on purpose: Python should not warn of it when it forgets it. `_runs` waits for it.
+    process.returncode = 0
     pid_file.write_text(f"{process.pid}\n")
 
 

@@ -68,7 +68,8 @@ def kong_config(*, owner_key: str, upstream_keys: dict[str, str], redis_password
         "consumers": [
             {
                 "username": "owner",
-                "keyauth_credentials": [{"key": owner_key}],
+                # OpenAI clients send it as a bearer token; Kong compares the whole header.
+                "keyauth_credentials": [{"key": owner_key}, {"key": f"Bearer {owner_key}"}],
                 "acls": [{"group": "users"}],
             }
         ],
@@ -91,7 +92,7 @@ def _service(
             {
                 "name": "key-auth",
                 "config": {
-                    "key_names": ["apikey", "x-api-key"],
+                    "key_names": ["apikey", "x-api-key", "authorization"],
                     "key_in_header": True,
                     "key_in_query": False,
                     "key_in_body": False,

@@ -130,6 +130,20 @@ def alert_rules() -> str:
         ),
         _alert("TargetDown", "up == 0", "3m", "critical", "{{ $labels.service }} on {{ $labels.node }} is not scraped"),
         _alert(
+            "BackupOld",
+            "time() - backup_last_success_timestamp_seconds > 36 * 3600",
+            "15m",
+            "critical",
+            "{{ $labels.part }} on {{ $labels.node }} was last backed up {{ $value | humanizeDuration }} ago",
+        ),
+        _alert(
+            "BackupUnverified",
+            "time() - backup_last_verified_timestamp_seconds > 10 * 86400",
+            "1h",
+            "warning",
+            "backups of {{ $labels.node }} were last verified {{ $value | humanizeDuration }} ago",
+        ),
+        _alert(
             "DiskFilling",
             "node_filesystem_avail_bytes / node_filesystem_size_bytes < 0.1",
             "15m",
@@ -141,7 +155,7 @@ def alert_rules() -> str:
 
 
 def alertmanager_config(settings: Settings) -> str:
-    """`alertmanager.yml`; the SMTP password is read from a file beside it."""
+    """`alertmanager.yml`; password and webhook are read from files beside it."""
     alerts = settings.alerts
     receiver: dict[str, Any] = {"name": "owner"}
     if alerts.email and alerts.smtp_host:
@@ -156,8 +170,8 @@ def alertmanager_config(settings: Settings) -> str:
             email["auth_username"] = alerts.smtp_user or alerts.email
             email["auth_password_file"] = "/config/smtp-password"
         receiver["email_configs"] = [email]
-    if alerts.webhook:
-        receiver["webhook_configs"] = [{"url": alerts.webhook, "send_resolved": True}]
+    if settings.alert_webhook is not None:
+        receiver["webhook_configs"] = [{"url_file": "/config/webhook-url", "send_resolved": True}]
     config = {
         "route": {
             "receiver": "owner",

@@ -6,11 +6,19 @@ from collections.abc import Iterable
 LEAST_FREE_GIB = 10
 
 
-def preflight_script(*, data_root: str, folders: Iterable[tuple[str, int, int]]) -> str:
+def preflight_script(
+    *,
+    data_root: str,
+    folders: Iterable[tuple[str, int, int]],
+    cpus: float = 1,
+    encrypted: bool = True,
+    stack: str = "STACK",
+) -> str:
     """Checks the data root, makes the folders of the data volumes, then idles.
 
     A failed check is printed with its mend and keeps the container from getting healthy, so that the deploy stops
-    and `docker logs agentic-mesh-preflight-host` says why. `folders` are (path, uid, gid).
+    and `docker logs agentic-mesh-preflight-host` says why. `folders` are (path, uid, gid), `cpus` how
+    many the services count on; `encrypted` is False in the lab alone.
     """
     root = shlex.quote(data_root)
     lines = [
@@ -26,10 +34,10 @@ def preflight_script(*, data_root: str, folders: Iterable[tuple[str, int, int]])
         "  done",
         "  return 1",
         "}",
-        f"encrypted \"$(device_of {root})\" || miss 'the data root {data_root} is not on a LUKS volume' "
-        "'scripts/prepare-node.sh --data-device DEVICE'",
-        "encrypted \"$(device_of /etc/hostname)\" || miss 'Docker keeps its data outside the encrypted volume' "
-        f"'set data-root to {data_root}/docker in /etc/docker/daemon.json (scripts/prepare-node.sh does)'",
+        *(_encryption(root, data_root) if encrypted else ()),
+        "has=$(grep -c '^processor' /proc/cpuinfo)",
+        f'[ "$has" -ge {int(cpus)} ] || miss "the host has $has CPUs, the services count on {cpus:g}" '
+        f'"pulumi config set agentic-mesh:hostCpus $has --stack {stack}"',
         f"free=$(df -P -k {root} | awk 'NR == 2 {{ print int($4 / 1048576) }}')",
         f'[ "$free" -ge {LEAST_FREE_GIB} ] || miss "only $free GiB free in {data_root}" '
         f"'free space: {LEAST_FREE_GIB} GiB at least'",
@@ -42,3 +50,13 @@ def preflight_script(*, data_root: str, folders: Iterable[tuple[str, int, int]])
         )
     lines += ['[ "$failed" = 0 ] && touch /tmp/ok', "exec sleep 2147483647"]
     return "\n".join(lines)
+
+
+def _encryption(root: str, data_root: str) -> tuple[str, ...]:
+    """The data root, and what Docker stores, must lie on LUKS."""
+    return (
+        f"encrypted \"$(device_of {root})\" || miss 'the data root {data_root} is not on a LUKS volume' "
+        "'scripts/prepare-node.sh --data-device DEVICE'",
+        "encrypted \"$(device_of /etc/hostname)\" || miss 'Docker keeps its data outside the encrypted volume' "
+        f"'set data-root to {data_root}/docker in /etc/docker/daemon.json (scripts/prepare-node.sh does)'",
+    )

@@ -235,7 +235,6 @@ ALERTS: Final[Mapping[str, Check[Any]]] = {
     "smtpPort": Check("the port of SMTP with TLS from the first byte, 465", "465", _smtp_port),
     "smtpUser": EMAIL,
     "sender": EMAIL,
-    "webhook": URL,
 }
 BUDGET: Final[Mapping[str, Check[Any]]] = {
     "monthlyUsd": number(0, 1_000_000, "US dollars", "100"),

@@ -38,6 +38,7 @@ SECRETS: Final = frozenset(
         "langgraphApiKey",
         "redisPassword",
         "smtpPassword",
+        "alertWebhook",
         "backupAccessKey",
         "backupSecretKey",
         "edgeCertificateKey",
@@ -61,7 +62,8 @@ KEYS: Final = frozenset(
         "qdrantStorage", "gpuMemoryGib", "gpuDevices", "gpuShares", "models", "modelHub", "domain",
         "publicAddress", "alerts", "backup", "budget", "secretsEpoch", "manageTailnet",
         "ports",
-        "tailnetOperators", "n8nWebhookUrl", "n8nHosts", "allowOldDocker", "cacheShared", "offPeak",
+        "tailnetOperators", "n8nWebhookUrl", "n8nHosts", "allowOldDocker", "allowUnencryptedData", "hostCpus",
+        "cacheShared", "offPeak",
         "edgeCertificate", *SECRETS,
     }
 )  # fmt: skip
@@ -125,7 +127,7 @@ class _Reader:
         except NotAllowedError as bad:
             raise self.wrong(key, value, bad.allowed or check.allowed, check.example) from None
 
-    def secret(self, key: str, *, required: bool = False) -> Secret | None:
+    def secret(self, key: str, check: checks.Check[str] | None = None, *, required: bool = False) -> Secret | None:
         value = self.values.get(key)
         if value is None or not value.strip():
             if required:
@@ -133,7 +135,7 @@ class _Reader:
             return None
         if value != value.strip() or (any(c.isspace() for c in value) and not value.startswith("-----")):
             raise self.wrong(key, value, "a key without blanks or line ends", "KEY")
-        return Secret(value)
+        return Secret(self.checked(key, check, value) if check else value)
 
     def section(self, key: str, fields: Mapping[str, checks.Check[Any]]) -> dict[str, Any]:
         """An object of the configuration, key by key; unknown keys are refused."""
@@ -151,6 +153,9 @@ class _Reader:
         if "nodes" not in self.values:
             return NODES
         found = self.get("nodes", checks.MAPPING)
+        if not found:
+            example = '{"thanos": {"role": "gpu", "address": "100.64.1.1"}}'
+            raise self.wrong("nodes", found, "at least one node", example)
         fields = {
             "role": checks.choice("gpu", "control"),
             "address": checks.TAILNET_ADDRESS,
@@ -221,6 +226,8 @@ class _Reader:
             n8n_webhook_url=self.get("n8nWebhookUrl", checks.URL, f"https://{domain}" if domain else None) or "",
             n8n_hosts=self.get("n8nHosts", checks.HOSTS, []),
             allow_old_docker=self.get("allowOldDocker", checks.BOOLEAN, False),
+            allow_unencrypted_data=self.get("allowUnencryptedData", checks.BOOLEAN, False),
+            host_cpus=self.get("hostCpus", checks.number(1, 1024, "CPUs of the host", "8"), 2 if control else 8),
             cache_shared=self.get("cacheShared", checks.BOOLEAN, False),
             off_peak=self.get("offPeak", checks.WINDOW, "22:00-06:00"),
             claude_api_key=self.secret("claudeApiKey", required=control),
@@ -229,11 +236,17 @@ class _Reader:
             redis_password=self.secret("redisPassword"),
             tailscale_auth_key=self.secret("tailscaleAuthKey"),
             smtp_password=self.secret("smtpPassword"),
+            alert_webhook=self.secret("alertWebhook", checks.URL),
             backup_access_key=self.secret("backupAccessKey", required=backup.provider == "s3"),
             backup_secret_key=self.secret("backupSecretKey", required=backup.provider == "s3"),
             edge_certificate=self.get("edgeCertificate", checks.PEM),
             edge_certificate_key=self.secret("edgeCertificateKey"),
         )
+        if settings.foundation == name and self.stack != name:
+            allowed = (
+                f"{self.stack}, or a stack that is named {name}: the other stacks find what they share by that name"
+            )
+            raise self.wrong("node", name, allowed, self.stack)
         if (settings.edge_certificate is None) != (settings.edge_certificate_key is None):
             missing = "edgeCertificate" if settings.edge_certificate is None else "edgeCertificateKey"
             raise self.wrong(missing, None, "certificate and key, both or neither", "PEM")

@@ -72,7 +72,6 @@ class AlertTargets:
     """TLS from the first byte: the way out is by server name, which STARTTLS does not send."""
     smtp_user: str | None = None
     sender: str | None = None
-    webhook: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +96,8 @@ class BackupStore:
         """The one host name through which the node's bucket is reached."""
         if self.endpoint is not None:
             return self.endpoint
-        return f"{self.bucket(node)}.s3.{self.region}.amazonaws.com"
+        # As restic names it: by bucket, over both IP versions.
+        return f"{self.bucket(node)}.s3.dualstack.{self.region}.amazonaws.com"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +139,10 @@ class Settings:
     """Outside hosts that workflows may call."""
     allow_old_docker: bool
     """Skips the preflight's Docker version probe; the lab's own exception."""
+    allow_unencrypted_data: bool
+    """Skips the preflight's look for LUKS below the data root; the lab's own exception."""
+    host_cpus: float
+    """No service gets more: Docker refuses a limit above what the host has."""
     cache_shared: bool
     """Whether users share cached model answers."""
     off_peak: str
@@ -149,6 +153,8 @@ class Settings:
     redis_password: Secret | None
     tailscale_auth_key: Secret | None
     smtp_password: Secret | None
+    alert_webhook: Secret | None
+    """An https URL; those of chat services hold a token."""
     backup_access_key: Secret | None
     backup_secret_key: Secret | None
     edge_certificate: str | None
@@ -157,7 +163,7 @@ class Settings:
     def egress(self) -> Mapping[str, tuple[str, ...]]:
         """The lists behind the `@group` names of the service table."""
         mail = f"{self.alerts.smtp_host}:{self.alerts.smtp_port}" if self.alerts.smtp_host else None
-        alerts = (mail, _host_of(self.alerts.webhook))
+        alerts = (mail, _host_of(self.alert_webhook.reveal() if self.alert_webhook else None))
         return {
             "backup-store": (self.backup.host(self.node.name),),
             "model-hub": self.model_hub,

@@ -206,6 +206,7 @@ SERVICES: Final = (
     ),
     Service(
         name="redis",
+        single=True,
         slot=29,
         role="control",
         purpose="Caching & queues",
@@ -220,6 +221,7 @@ SERVICES: Final = (
     ),
     Service(
         name="redis-exporter",
+        single=True,
         slot=30,
         role="control",
         purpose="Redis metrics",
@@ -234,6 +236,7 @@ SERVICES: Final = (
     ),
     Service(
         name="postgres",
+        single=True,
         slot=31,
         role="control",
         purpose="State of n8n, agents and the model proxy",
@@ -249,6 +252,7 @@ SERVICES: Final = (
     ),
     Service(
         name="postgres-exporter",
+        single=True,
         slot=32,
         role="control",
         purpose="Postgres metrics",
@@ -263,6 +267,7 @@ SERVICES: Final = (
     ),
     Service(
         name="qdrant-replica",
+        single=True,
         slot=33,
         role="control",
         purpose="Vector DB failover",
@@ -286,6 +291,7 @@ SERVICES: Final = (
     ),
     Service(
         name="prometheus",
+        single=True,
         slot=34,
         role="control",
         purpose="Metrics collection",
@@ -303,6 +309,7 @@ SERVICES: Final = (
     ),
     Service(
         name="alertmanager",
+        single=True,
         slot=35,
         role="control",
         purpose="Alert routing",
@@ -319,6 +326,7 @@ SERVICES: Final = (
     ),
     Service(
         name="grafana",
+        single=True,
         slot=36,
         role="control",
         purpose="Monitoring dashboards",
@@ -339,6 +347,7 @@ SERVICES: Final = (
     ),
     Service(
         name="loki",
+        single=True,
         slot=37,
         role="control",
         purpose="Logs and the audit trail",

@@ -45,13 +45,13 @@ class Graph:
 
     def on(self, node: str) -> tuple[Service, ...]:
         """The services of a node, in the table's order."""
-        role = self.node(node).role
-        return tuple(s for s in self.services if s.role in (None, role))
+        return tuple(s for s in self.services if any(i.node == node for i in self.instances(s.name)))
 
     def instances(self, service: str) -> tuple[Instance, ...]:
         """Where a service runs."""
-        role = self.service(service).role
-        return tuple(Instance(service, n.name) for n in self.nodes if role in (None, n.role))
+        row = self.service(service)
+        found = [Instance(service, n.name) for n in self.nodes if row.role in (None, n.role)]
+        return tuple(found[:1] if row.single else found)
 
     @cached_property
     def edges(self) -> tuple[Edge, ...]:
@@ -113,6 +113,11 @@ class Graph:
     @cached_property
     def _outbound(self) -> Mapping[Instance, tuple[Edge, ...]]:
         return _grouped(self.edges, "caller")
+
+    def calls(self, caller: Instance) -> tuple[Call, ...]:
+        """The calls of an instance that somebody is there to answer."""
+        callees = {edge.callee.service for edge in self.outbound(caller)}
+        return tuple(call for call in self.service(caller.service).calls if call.to in callees)
 
     def callers(self, service: str) -> tuple[str, ...]:
         """Names of the services that may call `service`, metrics aside."""

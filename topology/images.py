@@ -62,6 +62,11 @@ IMAGES: Final[Mapping[str, Image]] = {
         reference="ghcr.io/huggingface/text-embeddings-inference:cpu-1.9.3@sha256:ad950d30878eceb72aaf32024d26fa2b1d04a75304fa0b4776b49aa1941fea07",
         platforms=(AMD64,),
     ),
+    # The same program for ARM: its publisher has a tag of its own for it.
+    "embeddings-cpu-arm64": Image(
+        reference="ghcr.io/huggingface/text-embeddings-inference:cpu-arm64-1.9.4@sha256:798cd7615e060a72ccbdf19aa0ada52289c6a0147490195bafaece6ce04d70f1",
+        platforms=(ARM64,),
+    ),
     "whisper": Image(
         reference="ghcr.io/speaches-ai/speaches:0.9.0-rc.3-cuda-12.6.3@sha256:5c6206a349e90b9a6782342917e72f84fc7cb60e8afd540f6aa625831ac1fd0f",
     ),
@@ -150,3 +155,9 @@ BUILDS: Final[Mapping[str, str]] = {
     "backup": "services/backup",
 }
 """Images that we build ourselves: key -> folder of the build context, from the project's root."""
+
+
+def for_architecture(key: str, architecture: str) -> str:
+    """The key of the image to use: `KEY-ARCHITECTURE` where a publisher has a tag of its own for it, else `KEY`."""
+    own = f"{key}-{architecture}"
+    return own if own in IMAGES else key

@@ -189,6 +189,8 @@ class Service:
     waivers: tuple[Waiver, ...] = ()
     start_seconds: int = 120
     """How long the deploy waits for it to get healthy."""
+    single: bool = False
+    """Keeps state of its own: it runs on the first node of its role alone."""
     public_port: int | None = None
     """Published on the node's public address; the edge alone."""
     runtime: str | None = None

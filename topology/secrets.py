@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from topology.graph import Graph
 from topology.model import Service
 
 
@@ -95,17 +96,14 @@ FROM_SETTINGS: Final[Mapping[str, str]] = {
 """Secrets that the settings may give instead."""
 
 
-def shared(secrets: Iterable[GeneratedSecret], services: Iterable[Service]) -> frozenset[str]:
-    """Names of the secrets that nodes of several roles read; the foundation makes and exports them."""
-    roles = {s.name: s.role for s in services}
+def shared(secrets: Iterable[GeneratedSecret], graph: Graph) -> frozenset[str]:
+    """Names of the secrets that are read on several nodes; the foundation makes and exports them."""
 
-    def is_shared(secret: GeneratedSecret) -> bool:
-        if secret.per_node:
-            return False
-        found = {roles[reader] for reader in secret.readers if reader in roles}
-        return len(found - {None}) > 1 or (None in found and len(found) > 1)
+    def nodes(secret: GeneratedSecret) -> set[str]:
+        known = (reader for reader in secret.readers if reader in graph.by_name)
+        return {instance.node for reader in known for instance in graph.instances(reader)}
 
-    return frozenset(s.name for s in secrets if is_shared(s))
+    return frozenset(s.name for s in secrets if not s.per_node and len(nodes(s)) > 1)
 
 
 def read_by(secrets: Iterable[GeneratedSecret], services: Iterable[Service]) -> frozenset[str]:

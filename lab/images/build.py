@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import re
 import subprocess
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,13 +17,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
-from lab.images.archive import File, Image, small_layer
-from lab.images.archive import load_stream as load_stream
+from lab.images.archive import File, Image, load_stream, small_layer
 from lab.images.authority import Authority, authority
-from lab.images.catalog import HERE, Entry, catalog
+from lab.images.catalog import catalog
+from lab.images.entry import Entry
 from lab.images.layers import RECIPES, Layer, Say, make_layer
 from topology.images import BUILDS, IMAGES
 
+HERE: Final = Path(__file__).parent
 PREFIX: Final = "agentic-mesh-lab"
 MAP: Final = "images.json"
 """Below the folder: {reference of the program: tag of the lab's image}, for the provider of `docker.RemoteImage`."""
@@ -62,14 +64,12 @@ def build_images(
 
 def references(tags: Mapping[str, str]) -> dict[str, str]:
     """Reference of the program -> tag of the lab, from tags by key."""
-    return {
-        (f"agentic-mesh/{key}:local" if key in BUILDS else IMAGES[key].reference): tag for key, tag in tags.items()
-    }
+    return {(f"agentic-mesh/{key}:local" if key in BUILDS else IMAGES[key].reference): tag for key, tag in tags.items()}
 
 
 def compose(entries: Mapping[str, Entry], folder: Path, progress: Say = print) -> dict[str, Image]:
     """The images by key; makes the large layers that they stand on where those are missing."""
-    names = list(dict.fromkeys(name for entry in entries.values() for name in (*entry.layers, *_alone_layer(entry))))
+    names = list(dict.fromkeys(name for entry in entries.values() for name in entry.layers))
     with ThreadPoolExecutor(2) as threads:
         # In the background of what takes longest, which mostly waits for a disk, the others wait for a network.
         made = threads.map(lambda name: make_layer(RECIPES[name], folder / "layers", progress), names)
@@ -78,13 +78,8 @@ def compose(entries: Mapping[str, Entry], folder: Path, progress: Say = print) -
     return {key: _image(key, entry, layers, trust) for key, entry in entries.items()}
 
 
-def _alone_layer(entry: Entry) -> tuple[str, ...]:
-    """The one image that stands on nothing else has a layer of its own."""
-    return () if entry.layers else ("busybox",)
-
-
 def _image(key: str, entry: Entry, layers: Mapping[str, Layer], trust: Authority) -> Image:
-    stack: list[Any] = [layers[name] for name in (*entry.layers, *_alone_layer(entry))]
+    stack: list[Any] = [layers[name] for name in entry.layers]
     if files := _files(entry, trust):
         stack.append(small_layer(files))
     env = {"PATH": _PATH, **entry.env}
@@ -113,13 +108,40 @@ def _files(entry: Entry, trust: Authority) -> dict[str, File]:
         files[path] = File(link=target)
     for path, source in entry.files.items():
         files[path] = File((HERE / source).read_bytes(), 0o755 if path.endswith(".sh") else 0o644)
-    for module in ("__init__", *entry.stand_ins) if entry.stand_ins else ():
+    for module in _with_imports(entry.stand_in) if entry.stand_in else ():
         files[f"/opt/lab/images/standins/{module}.py"] = File((HERE / "standins" / f"{module}.py").read_bytes())
     if entry.users:
         files |= _users(entry.users)
     if entry.trusts_lab:
         files[CA_PATH] = File(trust.certificate.read_bytes())
-    return files
+    return {_real_path(path): file for path, file in files.items()}
+
+
+def _real_path(path: str) -> str:
+    """Where Debian really keeps it: a layer with a folder of a link's name would replace the link."""
+    for link, target in (
+        ("/bin/", "/usr/bin/"),
+        ("/sbin/", "/usr/sbin/"),
+        ("/lib/", "/usr/lib/"),
+        ("/var/run/", "/run/"),
+    ):
+        if path.startswith(link):
+            return target + path.removeprefix(link)
+    return path
+
+
+def _with_imports(module: str) -> set[str]:
+    """A stand-in's modules: it and what it imports, directly or not."""
+    found, waiting = {"__init__"}, [module]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            text = (HERE / "standins" / f"{name}.py").read_text()
+            waiting += re.findall(r"from lab\.images\.standins\.(\w+) import", text)
+            for names in re.findall(r"from lab\.images\.standins import ([\w, ]+)", text):
+                waiting += names.split(", ")
+    return found
 
 
 def _users(users: Mapping[str, tuple[int, int, str]]) -> dict[str, File]:

@@ -22,14 +22,36 @@ from typing import Final
 
 Say = Callable[[str], None]
 
-SUITE: Final = "bookworm"
-DEBIAN: Final = ["ca-certificates", "curl", "gettext-base", "python3", "python3-h2", "python3-yaml", "busybox-static", "redis-server", "redis-tools", "postgresql-15", "prometheus", "prometheus-alertmanager", "prometheus-node-exporter", "prometheus-blackbox-exporter", "prometheus-redis-exporter", "prometheus-postgres-exporter", "nginx-light", "libnginx-mod-http-modsecurity", "modsecurity-crs", "restic"]
+SUITE: Final = "trixie"
+"""Debian 13: its Postgres is the program's, its Redis and nginx are near enough to read the same files."""
+DEBIAN: Final = [
+    "ca-certificates",
+    "curl",
+    "gettext-base",
+    "python3",
+    "python3-h2",
+    "python3-yaml",
+    "busybox-static",
+    "redis-server",
+    "redis-tools",
+    "postgresql-17",
+    "prometheus",
+    "prometheus-alertmanager",
+    "prometheus-node-exporter",
+    "prometheus-blackbox-exporter",
+    "prometheus-redis-exporter",
+    "prometheus-postgres-exporter",
+    "nginx-light",
+    "libnginx-mod-http-modsecurity",
+    "modsecurity-crs",
+    "restic",
+]
 """All Debian software that any image of the lab runs, in one layer: it is unpacked once on each node."""
 UNPACKED: Final = ("crowdsec",)
 """Packages whose set-up registers with services of their makers: their files alone are wanted."""
 LEFT_OUT: Final = ("doc", "man", "info", "locale", "javascript", "i18n", "lintian", "zoneinfo/right")
 """Folders of /usr/share that no container reads."""
-PYTHON: Final = "3.11"
+PYTHON: Final = "3.13"
 """Debian's; packages are picked for it, whatever runs the lab."""
 BUSYBOX: Final = Path("/bin/busybox")
 CAT: Final = """#!/bin/sh
@@ -177,7 +199,7 @@ def _minilm(root: Path) -> None:
 
 def _litellm(root: Path) -> None:
     packages = root / "opt/litellm"
-    _python(packages, "litellm[proxy]==1.103.2")
+    _python(packages, "litellm[proxy]==1.103.2", "prometheus-client==0.23.1")
     # Readers of exported bills, a third of all: nothing here exports any.
     for name in ("polars", "_polars_runtime_32", "pyroscope", "hf_xet"):
         shutil.rmtree(packages / name, ignore_errors=True)
@@ -228,7 +250,7 @@ def _python(target: Path, *requirements: str, deps: bool = True) -> None:
     near = Path(sys.executable).with_name("uv")
     uv = str(near) if near.exists() else shutil.which("uv")
     installer = [uv, "pip"] if uv else [sys.executable, "-m", "pip"]
-    platform = ("--python-platform", "x86_64-manylinux_2_36") if uv else ("--platform", "manylinux_2_28_x86_64")
+    platform = ("--python-platform", "x86_64-manylinux_2_40") if uv else ("--platform", "manylinux_2_28_x86_64")
     more = () if uv else ("--platform", "manylinux2014_x86_64", "--no-compile", "--disable-pip-version-check")
     _run(
         *(*installer, "install", "--quiet", "--target", str(target), "--only-binary", ":all:"),
@@ -261,10 +283,10 @@ RECIPES: Final[Mapping[str, Recipe]] = {
     recipe.name: recipe
     for recipe in (
         Recipe("busybox", "busybox: 1 second", f"{CAT} {_busybox_version()} {_stamp(_busybox)}", _busybox),
-        Recipe("debian", "Debian and its software: 3 minutes", f"{SUITE} {DEBIAN} {_stamp(_debian)}", _debian),
+        Recipe("debian", "Debian and its software: 2 minutes", f"{SUITE} {DEBIAN} {_stamp(_debian)}", _debian),
         Recipe("envoy", "Envoy: 10 seconds", _stamp(_envoy), _envoy),
-        Recipe("minilm", "a small embedding model: 15 seconds", _stamp(_minilm), _minilm),
-        Recipe("litellm", "LiteLLM: 30 seconds", _stamp(_litellm), _litellm),
+        Recipe("minilm", "a small embedding model: 15 seconds", f"{PYTHON} {_stamp(_minilm)}", _minilm),
+        Recipe("litellm", "LiteLLM: 15 seconds", f"{PYTHON} {_stamp(_litellm)}", _litellm),
         Recipe("n8n", "n8n: 3 minutes", f"{N8N} {NODE} {_stamp(_n8n)}", _n8n),
     )
 }

@@ -8,9 +8,9 @@ tells what was asked, without keys.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import ssl
-import sys
 import threading
 import time
 import uuid
@@ -86,7 +86,12 @@ def make() -> Any:
             return Answer(faults.cut(request, _stream(base, found, used)), type=EVENTS)
         block: dict[str, Any] = {"type": "text", "text": found.text}
         if found.tool:
-            block = {"type": "tool_use", "id": _tool_id(), "name": found.tool, "input": openai.json.loads(found.arguments)}
+            block = {
+                "type": "tool_use",
+                "id": _tool_id(),
+                "name": found.tool,
+                "input": json.loads(found.arguments),
+            }
         usage = {**used, "output_tokens": openai.tokens(found.text)}
         return {**base, "content": [block], "stop_reason": "tool_use" if found.tool else "end_turn", "usage": usage}
 
@@ -99,7 +104,6 @@ def _tool_id() -> str:
 
 def _stream(base: dict[str, Any], found: Any, used: dict[str, int]) -> Iterator[bytes]:
     """A message as Anthropic's API streams it."""
-    from lab.images.standins.openai import json
 
     def event(kind: str, **fields: Any) -> bytes:
         return f"event: {kind}\ndata: {json.dumps({'type': kind, **fields})}\n\n".encode()
@@ -141,4 +145,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -62,7 +62,7 @@ def sidecar_config(graph: Graph, networks: NodeNetworks, instance: Instance) -> 
     )
     if service.metrics is not None:
         clusters.append(cluster("app-metrics", [endpoint(pod.app, service.metrics.port)]))
-    outbound = _outbound(graph, networks, service, instance, pod.sidecar)
+    outbound = _outbound(graph, networks, instance, pod.sidecar)
     listeners += outbound[0]
     clusters += outbound[1]
     if service.egress:
@@ -75,7 +75,7 @@ def sidecar_config(graph: Graph, networks: NodeNetworks, instance: Instance) -> 
 def callee_names(graph: Graph, instance: Instance) -> tuple[str, ...]:
     """Names that the app may call; each is mapped to the own sidecar in the app's hosts file."""
     service = graph.service(instance.service)
-    names = {call.to for call in service.calls}
+    names = {call.to for call in graph.calls(instance)}
     names |= {e.callee.host for e in graph.outbound(instance) if e.port == METRICS}
     return tuple(sorted(names | {outside(entry).host for entry in service.egress}))
 
@@ -161,13 +161,13 @@ def metrics_chain(edges: Iterable[Edge], app_cluster: str | None) -> Config:
 
 
 def _outbound(
-    graph: Graph, networks: NodeNetworks, service: Service, instance: Instance, sidecar: str
+    graph: Graph, networks: NodeNetworks, instance: Instance, sidecar: str
 ) -> tuple[list[Config], list[Config]]:
     """Listeners on the pod's address for each port called, and the clusters behind them."""
     by_port: dict[int, list[tuple[str, str]]] = {}
     tcp: dict[int, str] = {}
     clusters: list[Config] = []
-    for call in service.calls:
+    for call in graph.calls(instance):
         port = graph.service(call.to).port(call.port)
         name = f"to-{call.to}-{call.port}"
         clusters.append(_callee_cluster(graph, networks, instance, call, name))

@@ -20,7 +20,8 @@ pytestmark = pytest.mark.contract
 WORKERS = 2
 EVERYTHING = {
     "n8nHosts": ["api.example.com"],
-    "alerts": {"email": "you@example.com", "smtpHost": "mail.example.com", "webhook": "https://mail.example.com/x"},
+    "alerts": {"email": "you@example.com", "smtpHost": "mail.example.com"},
+    "alertWebhook": "https://mail.example.com/x",
 }
 
 

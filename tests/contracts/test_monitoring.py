@@ -134,7 +134,7 @@ def _long(values: str) -> str:
 ALERTS: tuple[dict[str, Any], ...] = (
     {},
     {"alerts": {"email": "you@example.com", "smtpHost": "mail.example.com"}, "smtpPassword": "x"},
-    {"alerts": {"webhook": "https://hooks.example.com/x"}},
+    {"alertWebhook": "https://hooks.example.com/x"},
 )
 
 

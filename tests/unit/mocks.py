@@ -78,7 +78,7 @@ class Mocks(pulumi.runtime.Mocks):
     def call(self, args: pulumi.runtime.MockCallArgs) -> tuple[dict[str, Any], None]:
         """Answers a provider's invoke with nothing."""
         self.calls.append(args)
-        return {}, None
+        return {}, []
 
     def record(self, registered: Registered) -> None:
         """Keep a registration; requests come from several threads."""

@@ -15,6 +15,8 @@ from settings.load import SECRETS as SECRET_KEYS
 from tests.unit.mocks import Mocks, Registered, secret
 from tests.unit.samples import CLAUDE_KEY, NEEDED, OPENROUTER_KEY, configuration
 from topology.catalog import SERVICES
+from topology.graph import Graph
+from topology.nodes import NODES
 from topology.secrets import SECRETS, shared
 
 ROOT: Final = Path(__file__).parents[2]
@@ -31,10 +33,13 @@ MADE: Final = (
     ("tls:index/locallySignedCert:LocallySignedCert", "validityEndTime"),
 )
 """Outputs that providers make up and the program goes on with."""
+_SHARED: Final = shared(SECRETS, Graph(SERVICES, NODES))
 SHARED: Final = {
     "authorityCertificate": "the authority's certificate",
     "authorityKey": "SecretOfTheAuthority",
-    "secrets": {name: "SecretShared" + name.title().replace("-", "") for name in sorted(shared(SECRETS, SERVICES))},
+    "secrets": {
+        name: "SecretShared" + name.title().replace("-", "") for name in sorted(shared(SECRETS, Graph(SERVICES, NODES)))
+    },
 }
 """What the foundation's stack exports, for the other one."""
 SECRET: Final = re.compile(

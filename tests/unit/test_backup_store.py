@@ -169,7 +169,7 @@ def test_consumers_get_what_they_need_and_the_secret_stays_one(
         assert values[0] == [True]
         assert values[1] == [
             "agentic-mesh-backup-thanos",
-            "agentic-mesh-backup-thanos.s3.eu-west-1.amazonaws.com",
+            "agentic-mesh-backup-thanos.s3.dualstack.eu-west-1.amazonaws.com",
             "eu-west-1",
             "backup-access-1-id",
             "backup-access-1.secret",

@@ -3,6 +3,7 @@
 from tests.unit.program import CONTAINER, NETWORK, Program, labels
 from tests.unit.samples import NETWORKS, graph_of
 from topology.images import BUILDS, IMAGES
+from topology.model import Instance
 
 # By hand: a component's type is part of every URN below it, so that a changed one replaces the whole service.
 TYPES = {
@@ -161,7 +162,8 @@ def test_callees_are_mapped_to_the_own_proxy(program: Program) -> None:
     for service in graph.on(program.stack):
         mapped = program.app(service.name).inputs.get("hosts", [])
         assert {entry["ip"] for entry in mapped} <= {NETWORKS.pod(service.slot).sidecar}, service.name
-        assert {c.to for c in service.calls} <= {entry["host"] for entry in mapped}, service.name
+        calls = graph.calls(Instance(service.name, program.stack))
+        assert {c.to for c in calls} <= {entry["host"] for entry in mapped}, service.name
         if not service.calls and not service.egress and service.name != "prometheus":
             assert mapped == [], service.name
 

@@ -130,7 +130,6 @@ def test_the_settings_place_models_and_vectors(titan: Program) -> None:
     found = [r.inputs for r in titan.mocks.of(VOLUME) if "driverOpts" in r.inputs]
     devices = {inputs["name"]: inputs["driverOpts"]["device"] for inputs in found}
     assert devices["agentic-mesh-vllm-models"] == "/data/m"
-    assert devices["agentic-mesh-qdrant-storage"] == "/data/q"
     assert devices["agentic-mesh-vllm-cache"] == "/data/vllm-cache"
 
 

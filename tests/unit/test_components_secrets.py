@@ -44,7 +44,7 @@ def test_files_are_for_their_reader_alone(program: Program) -> None:
 def test_each_app_gets_exactly_the_generated_secrets_that_the_table_says(program: Program) -> None:
     """By value: each mocked secret is told apart from all others."""
     services = graph_of(program.stack).on(program.stack)
-    shared_names = shared(SECRETS, graph_of(program.stack).services)
+    shared_names = shared(SECRETS, graph_of(program.stack))
     for service in services:
         app = program.app(service.name)
         files = uploads(program.loader_of(app)) if "config-version" in labels(app) else {}
@@ -101,16 +101,9 @@ def test_thanos_makes_the_authority_and_oracle1_reads_it(thanos: Program, oracle
     assert {c.inputs["caPrivateKeyPem"] for c in signed} == {SHARED["authorityKey"]}
 
 
-def test_the_authority_s_key_and_certificate_are_protected(thanos: Program) -> None:
-    """A destroy that takes them leaves every certificate of every node without its authority."""
-    of_authority = [r for r in thanos.mocks.registered if r.name.startswith("foundation-authority-")]
-    assert {r.typ for r in of_authority} == {"tls:index/privateKey:PrivateKey", SELF_SIGNED}
-    assert all(r.protect for r in of_authority)
-
-
 def test_random_secrets_are_made_once_where_they_belong(thanos: Program, oracle1: Program) -> None:
     graph = graph_of("oracle1")
-    names = shared(SECRETS, graph.services)
+    names = shared(SECRETS, graph)
     made = {p.stack: {r.name for r in p.mocks.of(PASSWORD)} for p in (thanos, oracle1)}
     local = {node: read_by(SECRETS, graph.on(node)) - names for node in made}
     assert made["thanos"] == {f"foundation-secrets-{n}" for n in names} | {

@@ -190,8 +190,8 @@ def test_a_published_port_is_the_setting_s_and_leads_to_the_service_s_own() -> N
 
 
 def test_two_ports_of_one_outside_host_are_told_apart() -> None:
-    alerts = {"smtpHost": "mail.example.com", "webhook": "https://mail.example.com/hook"}
-    gateway = Gateway("oracle1", graph_of("oracle1", alerts=alerts))
+    config = {"alerts": {"smtpHost": "mail.example.com"}, "alertWebhook": "https://mail.example.com/hook"}
+    gateway = Gateway("oracle1", graph_of("oracle1", **config))
     chains = envoy.server_names(gateway.listeners["egress"])
     assert gateway.behind(chains["mail.example.com"]) == [("mail.example.com", 443)]
     assert gateway.behind(chains["p465.mail.example.com"]) == [("mail.example.com", 465)]

@@ -23,7 +23,8 @@ GRAPHS = {
     "oracle1": graph_of(
         "oracle1",
         n8nHosts=["api.example.com"],
-        alerts={"smtpHost": "mail.example.com", "webhook": "https://hooks.example.com/x"},
+        alerts={"smtpHost": "mail.example.com"},
+        alertWebhook="https://hooks.example.com/x",
     ),
 }
 PODS = [instance for node, graph in GRAPHS.items() for instance in pods(graph) if instance.node == node]
@@ -72,7 +73,7 @@ def test_it_listens_where_it_must_and_nowhere_else(sidecar: Sidecar) -> None:
     pod, graph = sidecar.pod, sidecar.graph
     expected = {ADMIN, HEALTH, (pod.mesh, METRICS_PORT)}
     expected |= {(pod.mesh, port.number) for port in sidecar.service.ports}
-    expected |= {(pod.sidecar, graph.service(c.to).port(c.port).number) for c in sidecar.service.calls}
+    expected |= {(pod.sidecar, graph.service(c.to).port(c.port).number) for c in graph.calls(sidecar.instance)}
     expected |= {(pod.sidecar, METRICS_PORT) for e in graph.outbound(sidecar.instance) if e.port == METRICS}
     expected |= {(pod.sidecar, outside(entry).port) for entry in sidecar.service.egress}
     assert sorted(envoy.places(sidecar.config)) == sorted(expected)
@@ -87,7 +88,9 @@ def test_whoever_comes_in_shows_a_certificate_of_the_mesh(sidecar: Sidecar) -> N
             assert context["require_client_certificate"] is True
             common = context["common_tls_context"]
             assert common["validation_context"] == {"trusted_ca": {"filename": "/etc/agentic-mesh/tls/ca.pem"}}
-            assert common["tls_params"] == {"tls_minimum_protocol_version": "TLSv1_3"}
+            # As a client Envoy offers 1.2 at most unless it is told, so that both ends say both.
+            limits = {"tls_minimum_protocol_version": "TLSv1_3", "tls_maximum_protocol_version": "TLSv1_3"}
+            assert common["tls_params"] == limits
 
 
 def test_the_admin_interface_answers_prometheus_one_path_and_nobody_else(sidecar: Sidecar) -> None:
@@ -180,7 +183,7 @@ def test_the_app_finds_each_callee_by_the_names_that_are_mapped_to_the_proxy(sid
         for found in envoy.objects(listener)
         for domain in found.get("domains", ())
     }
-    tcp = {c.to for c in sidecar.service.calls if _protocol(sidecar, c.to, c.port) is Protocol.TCP}
+    tcp = {c.to for c in sidecar.graph.calls(sidecar.instance) if _protocol(sidecar, c.to, c.port) is Protocol.TCP}
     names = set(callee_names(sidecar.graph, sidecar.instance))
     assert hosts | tcp | {outside(entry).host for entry in sidecar.service.egress} == names
 

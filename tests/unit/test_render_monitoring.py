@@ -165,8 +165,8 @@ def test_mail_goes_to_the_owner_and_its_password_stays_in_a_file() -> None:
 
 
 def test_a_webhook_is_told_of_recovery_too() -> None:
-    assert receiver(alerts={"webhook": "https://hooks.example.com/x"})["webhook_configs"] == [
-        {"url": "https://hooks.example.com/x", "send_resolved": True}
+    assert receiver(alertWebhook="https://hooks.example.com/x")["webhook_configs"] == [
+        {"url_file": "/config/webhook-url", "send_resolved": True}
     ]
 
 

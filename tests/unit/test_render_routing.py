@@ -210,7 +210,7 @@ def test_every_request_is_limited_measured_and_traced() -> None:
 
 def test_the_owner_is_the_one_consumer() -> None:
     [owner] = kong()["consumers"]
-    assert owner["keyauth_credentials"] == [{"key": "owner-key"}]
+    assert owner["keyauth_credentials"] == [{"key": "owner-key"}, {"key": "Bearer owner-key"}]
     assert owner["acls"] == [{"group": "users"}]
 
 

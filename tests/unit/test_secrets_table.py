@@ -6,6 +6,8 @@ import pytest
 
 from render import postgres, redis
 from topology.catalog import SERVICES
+from topology.graph import Graph
+from topology.nodes import NODES
 from topology.secrets import FROM_SETTINGS, SECRETS, GeneratedSecret, read_by, shared
 
 BY_NAME = {s.name: s for s in SECRETS}
@@ -36,7 +38,7 @@ def test_shared_are_exactly_those_that_nodes_of_several_roles_read() -> None:
         # Of the backup jobs, which run on each node, the one on a control node reads it.
         "postgres-backup-password",
     }
-    assert shared(SECRETS, SERVICES) == wanted
+    assert shared(SECRETS, Graph(SERVICES, NODES)) == wanted
 
 
 @pytest.mark.parametrize(
@@ -45,16 +47,15 @@ def test_shared_are_exactly_those_that_nodes_of_several_roles_read() -> None:
         (("vllm",), False),
         (("vllm", "qdrant"), False),
         (("vllm", "kong"), True),
-        (("backup",), False),
-        (("backup", "log-shipper"), False),
+        (("backup",), True),
         (("backup", "kong"), True),
         (("backup", "vllm"), True),
     ],
 )
-def test_shared_follows_the_roles_of_the_readers(readers: tuple[str, ...], expected: bool) -> None:
+def test_shared_follows_the_nodes_of_the_readers(readers: tuple[str, ...], expected: bool) -> None:
     secret = GeneratedSecret(name="s", readers=readers)
-    assert (shared([secret], SERVICES) == {"s"}) is expected
-    assert shared([replace(secret, per_node=True)], SERVICES) == frozenset()
+    assert (shared([secret], Graph(SERVICES, NODES)) == {"s"}) is expected
+    assert shared([replace(secret, per_node=True)], Graph(SERVICES, NODES)) == frozenset()
 
 
 def test_read_by_some_services() -> None:

@@ -71,6 +71,7 @@ REFUSED: dict[str, tuple[Any, ...]] = {
     "domain": ("localhost", "https://mesh.example.org", "Mesh.example.org", "mesh.example.org:443"),
     "publicAddress": ("everywhere", "1.2.3", "eth0"),
     "alerts": ("you@example.com",),
+    "alertWebhook": ("http://hooks.example.com/x", "hooks.example.com", "https://hooks.example.com/a b"),
     "backup": ("s3",),
     "budget": ("100",),
     "secretsEpoch": ("0", "-1", "1.5", "next", True),
@@ -80,6 +81,8 @@ REFUSED: dict[str, tuple[Any, ...]] = {
     "n8nWebhookUrl": ("http://mesh.example.org", "mesh.example.org", "https://localhost", "ftp://mesh.example.org"),
     "n8nHosts": ("api.example.com", ["api.example.com:443"], ["*"]),
     "allowOldDocker": ("no",),
+    "allowUnencryptedData": ("no",),
+    "hostCpus": ("0", "all", True),
     "cacheShared": ("on",),
     "offPeak": ("22-06", "24:00-06:00", "22:00-06:60", "night"),
     "edgeCertificate": ("fullchain.pem", "-----BEGIN PRIVATE KEY-----"),
@@ -121,7 +124,6 @@ REFUSED_BELOW: dict[str, tuple[Any, ...]] = {
     "alerts.smtpPort": (25, 587, "smtps"),
     "alerts.smtpUser": ("you",),
     "alerts.sender": ("mesh",),
-    "alerts.webhook": ("http://hooks.example.com/x", "hooks.example.com"),
     "backup.provider": ("azure",),
     "backup.region": ("Frankfurt",),
     "backup.bucketPrefix": ("Backup", "a", "x" * 60),
@@ -344,7 +346,8 @@ def test_what_is_given_is_read() -> None:
         gpuDevices="0,GPU-01234567-89ab-cdef-0123-456789abcdef",
         models={"chat": "owner/name", "chatContext": 8192},
         budget={"monthlyUsd": "12.5"},
-        alerts={"email": "you@example.com", "smtpHost": "mail.example.com", "webhook": "https://hooks.example.com/x"},
+        alerts={"email": "you@example.com", "smtpHost": "mail.example.com"},
+        alertWebhook="https://hooks.example.com/x",
         n8nHosts=["b.example.com", "a.example.com", "b.example.com"],
         manageTailnet=False,
         secretsEpoch="7",
@@ -361,7 +364,7 @@ def test_what_is_given_is_read() -> None:
 
 
 def test_the_way_out_to_a_webhook_is_to_its_own_port() -> None:
-    read = settings(alerts={"webhook": "https://hooks.example.com:8443/x"})
+    read = settings(alertWebhook="https://hooks.example.com:8443/x")
     assert read.egress()["alerts"] == ("hooks.example.com:8443",)
 
 
@@ -434,6 +437,7 @@ def test_secrets_stored_encrypted_are_read() -> None:
 
 def test_no_secret_shows_in_the_settings() -> None:
     given: dict[str, Any] = {key: f"{key}-value" for key in sorted(SECRETS)}
+    given["alertWebhook"] = "https://hooks.example.com/alertWebhook-value"
     given["edgeCertificate"] = "-----BEGIN CERTIFICATE-----"
     own = {"provider": "s3", "endpoint": "s3.example.com"}
     read = settings(**given, backup=own)
@@ -470,4 +474,4 @@ def test_no_setting_is_without_effect() -> None:
 def test_buckets() -> None:
     store = BackupStore(bucket_prefix="pre", region="eu-west-1")
     assert store.bucket("thanos") == "pre-thanos"
-    assert store.host("thanos") == "pre-thanos.s3.eu-west-1.amazonaws.com"
+    assert store.host("thanos") == "pre-thanos.s3.dualstack.eu-west-1.amazonaws.com"

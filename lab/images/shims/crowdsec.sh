@@ -23,9 +23,8 @@ cscli -c "$config" machines delete "${CUSTOM_HOSTNAME:-localhost}" >/dev/null 2>
 cscli -c "$config" machines add "${CUSTOM_HOSTNAME:-localhost}" --auto --force
 # As in the image that this stands for, where the variable of that name is all that changes the address.
 [ -z "${LOCAL_API_URL:-}" ] || sed -i "s|^url:.*|url: $LOCAL_API_URL|" /etc/crowdsec/local_api_credentials.yaml
-for collection in ${COLLECTIONS:-}; do
-  cscli -c "$config" collections install "$collection" || echo "$collection was not installed whole"
-done
+# shellcheck disable=SC2086 - a list of words
+python3 -B /opt/lab/crowdsec_hub.py crowdsecurity/linux ${COLLECTIONS:-}
 for variable in $(compgen -A variable | grep '^BOUNCER_KEY_' || true); do
   cscli -c "$config" bouncers add "${variable#BOUNCER_KEY_}" -k "${!variable}" >/dev/null 2>&1 ||
     echo "bouncer ${variable#BOUNCER_KEY_} is there already"

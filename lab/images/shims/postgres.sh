@@ -2,7 +2,7 @@
 # The part of the official image's entrypoint that the platform uses: makes the cluster where PGDATA is empty, with the
 # superuser's password from POSTGRES_PASSWORD_FILE, then becomes the command.
 set -eu
-export PATH="/usr/lib/postgresql/15/bin:$PATH"
+export PATH="/usr/lib/postgresql/17/bin:$PATH"
 
 if [ "${1:-}" = postgres ] && [ ! -s "$PGDATA/PG_VERSION" ]; then
   [ "$(id -u)" != 0 ] || { echo "initdb refuses to run as root" >&2; exit 1; }

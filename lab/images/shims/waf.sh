@@ -18,11 +18,4 @@ find "$templates" -name '*.template' | while read -r template; do
   target="/etc/nginx/${template#"$templates"/}"
   envsubst "$names" <"$template" >"${target%.template}"
 done
-
-# Debian's nginx is older than the directive for HTTP/2 and wants it with the address instead.
-for file in /etc/nginx/conf.d/*.conf; do
-  if grep -q '^ *http2 on;' "$file"; then
-    sed -i -e '/^ *http2 on;/d' -e 's/^\( *listen [0-9]* ssl\)/\1 http2/' "$file"
-  fi
-done
 exec "$@"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import importlib
 import math
 import os
 import re
@@ -50,11 +51,10 @@ class MiniLM:
     name = "all-MiniLM-L6-v2 (int8)"
 
     def __init__(self) -> None:
-        import numpy
-        import onnxruntime
-        import tokenizers
-
-        self._numpy = numpy
+        # From the layer of the model; without it they are not there.
+        self._numpy: Any = importlib.import_module("numpy")
+        onnxruntime: Any = importlib.import_module("onnxruntime")
+        tokenizers: Any = importlib.import_module("tokenizers")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         self._session = onnxruntime.InferenceSession(str(MODEL / "model.onnx"), options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import socket
 import urllib.parse
 from typing import Any
@@ -18,26 +19,24 @@ def speaks(connection: socket.socket) -> bool:
 
 def serve(connection: socket.socket, service: Service) -> None:
     """Answer on one connection until the client ends it."""
-    # Debian's: the proxies always need it, and the tests, which speak HTTP/1.1, never do.
-    import h2.config
-    import h2.connection
-    import h2.events
-
-    http2: Any = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, header_encoding="utf-8"))
+    # Debian's, imported late: the proxies always need it, and the tests, which speak HTTP/1.1, never do.
+    events: Any = importlib.import_module("h2.events")
+    settings = importlib.import_module("h2.config").H2Configuration(client_side=False, header_encoding="utf-8")
+    http2: Any = importlib.import_module("h2.connection").H2Connection(settings)
     http2.initiate_connection()
     connection.sendall(http2.data_to_send())
     asked: dict[int, tuple[dict[str, str], bytearray]] = {}
     while data := connection.recv(1 << 16):
         for event in http2.receive_data(data):
-            if isinstance(event, h2.events.RequestReceived):
+            if isinstance(event, events.RequestReceived):
                 asked[event.stream_id] = (dict(event.headers), bytearray())
-            elif isinstance(event, h2.events.DataReceived):
+            elif isinstance(event, events.DataReceived):
                 asked[event.stream_id][1].extend(event.data)
                 http2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
-            elif isinstance(event, h2.events.StreamEnded):
+            elif isinstance(event, events.StreamEnded):
                 headers, body = asked.pop(event.stream_id)
                 _answer(http2, connection, event.stream_id, service, headers, bytes(body))
-            elif isinstance(event, h2.events.StreamReset):
+            elif isinstance(event, events.StreamReset):
                 asked.pop(event.stream_id, None)
         connection.sendall(http2.data_to_send())
 

@@ -1,4 +1,4 @@
-"""ComfyUI: a queue of prompts, their history and pictures of one colour. No authentication, as the real one has none."""
+"""ComfyUI: prompts, their history and pictures of one colour. No authentication, as in the real one."""
 
 from __future__ import annotations
 

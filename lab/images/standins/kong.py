@@ -26,11 +26,32 @@ from lab.images.standins.redis_counter import RedisCounter, RedisError
 
 KNOWN: Final[Mapping[str, frozenset[str]]] = {
     "key-auth": frozenset(
-        ["key_names", "key_in_header", "key_in_query", "key_in_body", "hide_credentials", "anonymous", "run_on_preflight"]
+        [
+            "key_names",
+            "key_in_header",
+            "key_in_query",
+            "key_in_body",
+            "hide_credentials",
+            "anonymous",
+            "run_on_preflight",
+        ]
     ),
     "acl": frozenset(["allow", "deny", "hide_groups_header"]),
     "rate-limiting": frozenset(
-        ["second", "minute", "hour", "day", "month", "year", "limit_by", "policy", "fault_tolerant", "hide_client_headers", "redis", "error_code"]
+        [
+            "second",
+            "minute",
+            "hour",
+            "day",
+            "month",
+            "year",
+            "limit_by",
+            "policy",
+            "fault_tolerant",
+            "hide_client_headers",
+            "redis",
+            "error_code",
+        ]
     ),
     "request-size-limiting": frozenset(["allowed_payload_size", "size_unit", "require_content_length"]),
     "request-transformer": frozenset(["replace", "add", "remove", "append", "rename", "http_method"]),
@@ -41,7 +62,9 @@ KNOWN: Final[Mapping[str, frozenset[str]]] = {
 }
 WINDOWS: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 UNITS: Final = {"bytes": 1, "kilobytes": 1 << 10, "megabytes": 1 << 20}
-HOP: Final = frozenset(["connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "proxy-connection"])
+HOP: Final = frozenset(
+    ["connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "proxy-connection"]
+)
 Plugins = Mapping[str, Mapping[str, Any]]
 
 

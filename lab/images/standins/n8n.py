@@ -1,4 +1,4 @@
-"""n8n where the real one was not asked for (`LAB_N8N=real`): health, metrics, the runners' broker, an echo for webhooks."""
+"""n8n where `LAB_N8N=real` does not ask for the real one: health, metrics, the runners' broker, an echo of webhooks."""
 
 from __future__ import annotations
 

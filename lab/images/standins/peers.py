@@ -1,6 +1,6 @@
 """The cluster of the Qdrant stand-in: every peer holds everything, and a change needs more than half of them.
 
-Simpler than the real one's consensus, and with the outcome that was measured there: with one peer of three away all goes
+Simpler than the real one's consensus, with the outcome that was measured there: with one peer of three away all goes
 on, a peer alone answers reads and refuses changes, and who comes back catches up by itself.
 """
 
@@ -22,15 +22,17 @@ EVERY: Final = 2.0
 
 
 class Peers:
-    """This peer and the others."""
+    """One peer and what it knows of the others."""
 
     def __init__(self, store: Store, uri: str, bootstrap: str | None, *, listener: bool = False) -> None:
         self.store, self.uri, self.bootstrap, self.listener = store, uri, bootstrap, listener
         self.ready = True
         self._file = store.folder / "peers.json"
-        saved = json.loads(self._file.read_text()) if self._file.exists() else {"members": [uri], "version": 0}
-        self.members: list[str] = saved["members"]
-        self.version: int = saved["version"]
+        saved: dict[str, Any] = (
+            json.loads(self._file.read_text()) if self._file.exists() else {"members": [uri], "version": 0}
+        )
+        self.members = list(saved["members"])
+        self.version = int(saved["version"])
         self._versions: dict[str, int] = {}
         """Of the others that answered lately."""
         self._lock = threading.RLock()

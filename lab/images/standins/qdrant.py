@@ -4,29 +4,19 @@ from __future__ import annotations
 
 import argparse
 import re
-import time
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
-from lab.images.standins.common import TEXT, Answer, Refused, Request, Service, metric, readable, same, wait
+from lab.images.standins.common import TEXT, Answer, Request, Service, metric, readable, same, wait
 from lab.images.standins.peers import Peers
-from lab.images.standins.vectors import Point, Store, described
+from lab.images.standins.qdrant_points import Points, done, refused, updated
+from lab.images.standins.vectors import Store, described
 
 VERSION: Final = "1.19.1"
 OPEN: Final = ("/", "/healthz", "/livez", "/readyz")
 _READS: Final = re.compile(r"/collections/[^/]+/(points(/(search|query|scroll|count|recommend|facet)(/batch)?)?|facet)")
-
-
-def refused(status: int, message: str) -> Refused:
-    """An error in the API's words."""
-    return Refused(status, message, {"status": {"error": message}, "time": 0.0})
-
-
-def done(result: Any) -> dict[str, Any]:
-    """A result in the API's words."""
-    return {"result": result, "status": "ok", "time": 0.001}
 
 
 def guard(config: dict[str, Any], request: Request) -> None:
@@ -50,7 +40,7 @@ class Qdrant:
         self.service.guard = lambda request: guard(config, request)
         self._system()
         self._collections()
-        self._points()
+        Points(store, peers).register(self.service)
         self._snapshots()
 
     def _system(self) -> None:
@@ -131,110 +121,12 @@ class Qdrant:
             asked = request.json()
             schema = asked.get("field_schema", "keyword")
             self.peers.change(do="index", collection=request.groups["c"], field=asked["field_name"], schema=schema)
-            return self._updated()
+            return updated()
 
         @route("GET", "/collections/{c}/cluster")
         def _(request: Request) -> Any:
             store.need(request.groups["c"])
             return done(self.peers.replicas(len(store.points[request.groups["c"]])))
-
-    def _updated(self) -> dict[str, Any]:
-        return done({"operation_id": time.time_ns() % 10**9, "status": "completed"})
-
-    def _points(self) -> None:
-        route, store = self.service.route, self.store
-
-        @route("PUT", "/collections/{c}/points")
-        def _(request: Request) -> Any:
-            name, asked = request.groups["c"], request.json()
-            store.need(name)
-            points = asked.get("points")
-            if points is None and (batch := asked.get("batch")):
-                payloads = batch.get("payloads") or [None] * len(batch["ids"])
-                triples = zip(batch["ids"], batch["vectors"], payloads, strict=True)
-                points = [{"id": i, "vector": v, "payload": p} for i, v, p in triples]
-            store.check(name, points or [])
-            self.peers.change(do="put", collection=name, points=points or [])
-            return self._updated()
-
-        @route("POST", "/collections/{c}/points")
-        def _(request: Request) -> Any:
-            asked = request.json()
-            points = store.found(request.groups["c"], {"must": [{"has_id": asked["ids"]}]})
-            return done([shown(p, asked) for p in points])
-
-        @route("GET", "/collections/{c}/points/{id}")
-        def _(request: Request) -> Any:
-            point = store.need(request.groups["c"]).get(request.groups["id"])
-            if point is None:
-                raise refused(404, "Not found: Point with id does not exists!")
-            return done(shown(point, {"with_payload": True, "with_vector": True}))
-
-        @route("POST", "/collections/{c}/points/delete")
-        def _(request: Request) -> Any:
-            asked = request.json()
-            ids = asked.get("points")
-            if ids is None:
-                ids = [p["id"] for p in store.found(request.groups["c"], asked.get("filter"))]
-            store.need(request.groups["c"])
-            self.peers.change(do="remove", collection=request.groups["c"], ids=ids)
-            return self._updated()
-
-        @route("POST PUT", "/collections/{c}/points/payload")
-        def _(request: Request) -> Any:
-            name, asked = request.groups["c"], request.json()
-            condition = {"must": [{"has_id": asked["points"]}]} if "points" in asked else asked.get("filter")
-            keep = request.method == "POST"
-            points = [
-                {**p, "payload": {**((p.get("payload") or {}) if keep else {}), **asked["payload"]}}
-                for p in store.found(name, condition)
-            ]
-            self.peers.change(do="put", collection=name, points=points)
-            return self._updated()
-
-        @route("POST", "/collections/{c}/points/scroll")
-        def _(request: Request) -> Any:
-            asked = {"with_payload": True, **request.json()}
-            points = store.found(request.groups["c"], asked.get("filter"))
-            if (start := asked.get("offset")) is not None:
-                places = [i for i, p in enumerate(points) if p["id"] == start]
-                points = points[places[0] :] if places else []
-            limit = int(asked.get("limit") or 10)
-            after = points[limit]["id"] if len(points) > limit else None
-            return done({"points": [shown(p, asked) for p in points[:limit]], "next_page_offset": after})
-
-        @route("POST", "/collections/{c}/points/count")
-        def _(request: Request) -> Any:
-            return done({"count": len(store.found(request.groups["c"], request.json().get("filter")))})
-
-        @route("POST", "/collections/{c}/points/search")
-        def _(request: Request) -> Any:
-            return done(self._query(request.groups["c"], request.json()))
-
-        @route("POST", "/collections/{c}/points/query")
-        def _(request: Request) -> Any:
-            return done({"points": self._query(request.groups["c"], request.json())})
-
-        @route("POST", "/collections/{c}/points/query/batch")
-        def _(request: Request) -> Any:
-            return done([{"points": self._query(request.groups["c"], a)} for a in request.json()["searches"]])
-
-    def _query(self, name: str, asked: dict[str, Any]) -> list[dict[str, Any]]:
-        vector = asked.get("query", asked.get("vector"))
-        if isinstance(vector, dict):
-            asked = {**asked, "using": vector.get("name", asked.get("using"))}
-            vector = vector.get("nearest", vector.get("vector"))
-        if isinstance(vector, int | str):
-            point = self.store.need(name).get(str(vector))
-            vector = point["vector"] if point else None
-        if vector is None:
-            return [
-                {**shown(p, asked), "version": 0, "score": 1.0} for p in self.store.found(name, asked.get("filter"))
-            ]
-        if not isinstance(vector, list):
-            raise refused(400, "Wrong input: the stand-in searches for one vector")
-        found = self.store.search(name, vector, asked)
-        return [{**shown(p, asked), "version": 0, "score": score} for score, p in found]
 
     def _snapshots(self) -> None:
         route, store = self.service.route, self.store
@@ -273,19 +165,6 @@ class Qdrant:
                 raise refused(403, "Forbidden: Snapshot recovery from URL is disabled")
             self.peers.recover(request.groups["c"], Path(location.removeprefix("file://")).read_bytes())
             return done(True)
-
-
-def shown(point: Point, asked: dict[str, Any]) -> dict[str, Any]:
-    """A point as an answer shows it."""
-    payload = asked.get("with_payload")
-    wanted: Any = point.get("payload") or {}
-    if isinstance(payload, list):
-        wanted = {k: v for k, v in wanted.items() if k in payload}
-    return {
-        "id": point["id"],
-        **({"payload": wanted} if payload else {}),
-        **({"vector": point["vector"]} if asked.get("with_vector") else {}),
-    }
 
 
 def main() -> None:

@@ -41,8 +41,11 @@ def make(config: dict[str, Any]) -> Service:
         return {"id": "cmpl-1", "object": "text_completion", "model": model, "choices": [{"index": 0, "text": text}]}
 
     # The real server answers these to anyone: the proxy's list of paths has to keep callers from them.
-    service.route("POST", "/pause")(lambda _: paused.set() or {"status": "paused"})
-    service.route("POST", "/resume")(lambda _: paused.clear() or {"status": "resumed"})
+    @service.route("POST", "/(pause|resume)")
+    def _(request: Request) -> Any:
+        (paused.set if request.path == "/pause" else paused.clear)()
+        return {"status": request.path[1:]}
+
     service.route("POST", "/tokenize")(lambda r: {"count": len(str(r.json().get("prompt", ""))) // 4})
 
     @service.route("GET", "/metrics")

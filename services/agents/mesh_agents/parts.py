@@ -1,5 +1,6 @@
 """Puts the parts together, for the API and for workers alike."""
 
+import warnings
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -43,6 +44,8 @@ class Parts:
 
 def qdrant_clients(settings: Settings) -> tuple[AsyncQdrantClient, AsyncQdrantClient]:
     """REST clients that write and that read; the reader's key also works on the replica."""
+    # It is sent to the own sidecar, on a network of two; from there on it is encrypted.
+    warnings.filterwarnings("ignore", message="Api key is used with an insecure connection")
     writer, reader = (
         AsyncQdrantClient(
             url=settings.qdrant_url,

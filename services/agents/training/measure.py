@@ -6,6 +6,7 @@ from typing import Any, Final
 from mesh_agents.llm.prices import Prices
 from mesh_agents.routing.router import Router
 from mesh_agents.routing.routes import MODELS, Route
+
 from training.corpus import load, test_part
 
 ANSWER_TOKENS: Final = {

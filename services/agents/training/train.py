@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from mesh_agents.routing.features import excerpt, features
+from mesh_agents.routing.wordpiece import pieces
 from sklearn.feature_extraction import DictVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 
-from mesh_agents.routing.features import excerpt, features
-from mesh_agents.routing.wordpiece import pieces
 from training.corpus import train_part
 from training.static_embedding import piece_vectors
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -14,10 +15,12 @@ PASSWORDS = {"redis": "secret-of-redis-password", "postgres": "secret-of-postgre
 
 
 def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A free port below those of outgoing connections, so that nothing takes it while its server is down."""
+    while True:
+        port = random.randint(20_000, 32_000)  # noqa: S311 - no secret
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_until(true: Callable[[], bool], seconds: float = 90, what: str = "it") -> None:
@@ -55,8 +58,8 @@ class Redis:
 
     def start(self) -> None:
         self._process = subprocess.Popen(
-            ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder)]
-            + ["--aclfile", str(self._folder / "users.acl"), "--save", "", "--appendonly", "yes"],
+            f"redis-server --port {self.port} --bind 127.0.0.1 --dir {self._folder} --appendonly yes"
+            f" --aclfile {self._folder}/users.acl".split(" "),
             stdout=subprocess.DEVNULL,
         )
         wait_until(lambda: _listens(self.port), what="Redis' start")
@@ -92,8 +95,11 @@ class Postgres:
 
     def start(self) -> None:
         self._process = subprocess.Popen(
-            [*self._as, str(self._bin / "postgres"), "-D", str(self._data), "-p", str(self.port)]
-            + ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "fsync=off"],
+            [
+                *self._as,
+                *f"{self._bin}/postgres -D {self._data} -p {self.port} -c listen_addresses=127.0.0.1".split(),
+                *["-c", "unix_socket_directories=", "-c", "fsync=off"],
+            ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             cwd="/",
@@ -110,8 +116,11 @@ class Postgres:
     def psql(self, statement: str, user: str = "agents", database: str = "agents") -> str:
         """The rows of a statement, as psql writes them unaligned."""
         done = subprocess.run(
-            [str(self._bin / "psql"), "-h", "127.0.0.1", "-p", str(self.port), "-U", user, "-d", database]
-            + ["-v", "ON_ERROR_STOP=1", "-qAtc", statement],
+            [
+                *f"{self._bin}/psql -h 127.0.0.1 -p {self.port} -U {user} -d {database} -v ON_ERROR_STOP=1".split(),
+                "-qAtc",
+                statement,
+            ],
             check=True,
             capture_output=True,
             text=True,

@@ -24,14 +24,14 @@ def system(payload: dict[str, Any]) -> str:
 
 def team(payload: dict[str, Any]) -> Say:
     """A model that plays every part: plans, runs code once, explains, concludes."""
-    system = system(payload)
-    if "planner" in system:
+    told = system(payload)
+    if "planner" in told:
         return Say(PLAN)
-    if "write Python" in system:
+    if "write Python" in told:
         if payload["messages"][-1]["role"] == "tool":
             return Say("the code printed 42")
         return Say("", tool_calls=[("run_code", {"code": "print(6 * 7)"})])
-    if "You analyse" in system:
+    if "You analyse" in told:
         return Say("42 is six times seven")
     return Say("The answer is 42, six times seven.")
 
@@ -54,9 +54,7 @@ def ended(http: httpx.Client, run: dict[str, Any], seconds: float = 90) -> dict[
 
 
 def events(http: httpx.Client, run: dict[str, Any], **headers: str) -> list[dict[str, Any]]:
-    found = []
+    found: list[dict[str, Any]] = []
     with http.stream("GET", f"/v1/runs/{run['id']}/events", headers=headers) as stream:
-        for line in stream.iter_lines():
-            if line.startswith("data:"):
-                found.append(json.loads(line[5:]))
+        found.extend(json.loads(line[5:]) for line in stream.iter_lines() if line.startswith("data:"))
     return found[:-1]  # the last only says that it was the last

@@ -1,7 +1,9 @@
-"""Documents: ingest, search, cited answers. The vector database is Qdrant's own local mode, a stand-in for its server."""
+"""Documents: ingest, search, cited answers. The vector database is Qdrant's own local mode,
+a stand-in for its server."""
 
 import gzip
 import io
+import itertools
 import threading
 import time
 import uuid
@@ -90,7 +92,7 @@ def test_chunks_overlap_and_know_their_place(mine: httpx.Client) -> None:
     hits = mine.post("/v1/search", json={"query": "sentences about ships", "limit": 50}).json()["data"]
     ordered = sorted(hits, key=lambda hit: hit["position"])
     assert len(ordered) > 3
-    for before, after in zip(ordered, ordered[1:], strict=False):
+    for before, after in itertools.pairwise(ordered):
         assert text[before["start"] :].startswith(before["text"])
         assert after["start"] < before["start"] + len(before["text"]), "the next begins before this one ends"
 

@@ -1,6 +1,7 @@
-"""What dies under a run: workers, killed for real, the queue and the database."""
+"""What dies under a run: workers, killed for real, the queue and the database; and runs that no worker is there for."""
 
 import time
+from typing import Any
 
 import httpx
 
@@ -8,6 +9,26 @@ from tests.services.agents.conftest import Worker
 from tests.services.agents.servers import Postgres, Redis, wait_until
 from tests.services.agents.stand_in import Say, StandIn
 from tests.services.agents.team import create, ended, events, get, system, team
+
+
+def test_a_run_that_waits_can_be_cancelled(http: httpx.Client, upstream: StandIn) -> None:
+    run = create(http)
+    assert http.post(f"/v1/runs/{run['id']}/cancel").json()["status"] == "cancelled"
+
+
+def test_too_many_are_refused(http: httpx.Client, upstream: StandIn) -> None:
+    runs = []
+    try:
+        for _ in range(21):
+            answer = http.post("/v1/runs", json={"input": "x"})
+            if answer.status_code != 202:
+                break
+            runs.append(answer.json())
+        assert (answer.status_code, answer.json()["error"]["code"]) == (429, "queue_full")
+        assert int(answer.headers["retry-after"]) > 0
+    finally:
+        for run in runs:
+            http.post(f"/v1/runs/{run['id']}/cancel")
 
 
 def test_a_killed_worker_is_replaced_and_effects_are_not_repeated(
@@ -99,7 +120,7 @@ def test_without_the_queue_runs_are_accepted_and_begin_later(
     finally:
         redis.start()
     # As if the five minutes had passed after which the sweep queues it again.
-    postgres.psql(f"UPDATE runs SET queued_at = now() - interval '10 minutes' WHERE id = '{run['id']}'")
+    postgres.psql(f"UPDATE runs SET queued_at = now() - interval '10 minutes' WHERE id = '{run['id']}'")  # noqa: S608 - ours
     worker = Worker(environment)
     try:
         assert ended(http, run)["status"] == "succeeded"

@@ -77,11 +77,6 @@ def test_a_run_that_is_worked_on_can_be_cancelled(http: httpx.Client, upstream: 
     assert http.post(f"/v1/runs/{run['id']}/cancel").json()["status"] == "cancelled"
 
 
-def test_a_run_that_waits_can_be_cancelled(http: httpx.Client, upstream: StandIn) -> None:
-    run = create(http)
-    assert http.post(f"/v1/runs/{run['id']}/cancel").json()["status"] == "cancelled"
-
-
 def test_the_same_idempotency_key_is_one_run(http: httpx.Client) -> None:
     headers = {"idempotency-key": uuid.uuid4().hex}
     first, second = (http.post("/v1/runs", json={"input": "x"}, headers=headers).json() for _ in range(2))
@@ -92,21 +87,6 @@ def test_the_same_idempotency_key_is_one_run(http: httpx.Client) -> None:
     for name in (headers, other):
         run = http.post("/v1/runs", json={"input": "x"}, headers=name).json()
         http.post(f"/v1/runs/{run['id']}/cancel", headers=name)
-
-
-def test_too_many_are_refused(http: httpx.Client, upstream: StandIn) -> None:
-    runs = []
-    try:
-        for _ in range(21):
-            answer = http.post("/v1/runs", json={"input": "x"})
-            if answer.status_code != 202:
-                break
-            runs.append(answer.json())
-        assert (answer.status_code, answer.json()["error"]["code"]) == (429, "queue_full")
-        assert int(answer.headers["retry-after"]) > 0
-    finally:
-        for run in runs:
-            http.post(f"/v1/runs/{run['id']}/cancel")
 
 
 def test_heavy_jobs_wait_for_the_window(
@@ -122,7 +102,7 @@ def test_heavy_jobs_wait_for_the_window(
             assert waiting["not_before"]
             assert ended(http, create(http, heavy=True, run_now=True, route="simple"))["status"] == "succeeded"
             assert get(http, waiting)["status"] == "waiting"
-            postgres.psql(f"UPDATE runs SET not_before = now() WHERE id = '{waiting['id']}'")
+            postgres.psql(f"UPDATE runs SET not_before = now() WHERE id = '{waiting['id']}'")  # noqa: S608 - ours
             assert ended(http, waiting)["status"] == "succeeded"
 
 

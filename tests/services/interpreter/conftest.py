@@ -12,7 +12,7 @@ for folder in (HERE, HERE.parents[2] / "services" / "interpreter"):
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
 
-import servers  # noqa: E402 - by the path above
+import sandboxes  # noqa: E402 - by the path above
 
 # Small limits, so that attacks reach them soon. The memory is the default: gVisor counts what a forked process shares
 # with its parent as its own too, and each has some 90 MB of libraries.
@@ -24,22 +24,22 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Server]:
-    with servers.start_native(tmp_path_factory.mktemp("native"), **LIMITS) as (server, _):
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sandboxes.Server]:
+    with sandboxes.start_native(tmp_path_factory.mktemp("native"), **LIMITS) as (server, _):
         yield server
 
 
 @pytest.fixture(scope="module", params=["native", pytest.param("gvisor", marks=pytest.mark.gvisor)])
-def any_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Server]:
+def any_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[sandboxes.Server]:
     folder = tmp_path_factory.mktemp(request.param)
     if request.param == "native":
-        with servers.start_native(folder, **LIMITS) as (server, _):
+        with sandboxes.start_native(folder, **LIMITS) as (server, _):
             yield server
         return
-    if not Path(servers.RUNSC).exists():
-        reason = f"{servers.RUNSC} is missing: install Debian's package runsc"
+    if not Path(sandboxes.RUNSC).exists():
+        reason = f"{sandboxes.RUNSC} is missing: install Debian's package runsc"
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)
-    with servers.start_gvisor(folder, **LIMITS) as (server, _):
+    with sandboxes.start_gvisor(folder, **LIMITS) as (server, _):
         yield server

@@ -12,8 +12,8 @@ from typing import Any
 
 import httpx
 import pytest
-import servers
-from servers import KEY, Server, encoded
+import sandboxes
+from sandboxes import KEY, Server, encoded
 
 
 @pytest.fixture
@@ -411,7 +411,7 @@ class TestOperation:
 
 @pytest.fixture(scope="module")
 def narrow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with servers.start_native(tmp_path_factory.mktemp("narrow"), runs=1, queue=1, queue_seconds=2) as (server, _):
+    with sandboxes.start_native(tmp_path_factory.mktemp("narrow"), runs=1, queue=1, queue_seconds=2) as (server, _):
         yield server
 
 
@@ -430,7 +430,7 @@ class TestQueue:
 
 class TestStart:
     def test_it_ends_when_told_and_takes_runs_with_it(self, tmp_path: Path) -> None:
-        with servers.start_native(tmp_path) as (server, process):
+        with sandboxes.start_native(tmp_path) as (server, process):
             body = {"code": "import time; time.sleep(60)", "timeout_seconds": 100}
             with contextlib.suppress(httpx.HTTPError), server.client() as client:
                 client.post("/v1/execute", json=body, timeout=1)
@@ -449,7 +449,7 @@ class TestStart:
     )
     def test_settings_that_are_wrong(self, tmp_path: Path, settings: dict[str, Any], message: str) -> None:
         with pytest.raises(AssertionError, match="did not start") as failure:
-            with servers.start_native(tmp_path, **settings):
+            with sandboxes.start_native(tmp_path, **settings):
                 pass
         assert message in str(failure.value)
         assert "Traceback" not in str(failure.value)

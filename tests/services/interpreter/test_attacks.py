@@ -12,8 +12,8 @@ from typing import Any
 
 import httpx
 import pytest
-import servers
-from servers import Server, encoded
+import sandboxes
+from sandboxes import Server, encoded
 
 FIRST_UID = 100_000
 NEIGHBOUR_SECONDS = 20.0
@@ -330,12 +330,12 @@ def findings(answer: dict[str, Any]) -> tuple[list[str], int]:
 
 class TestSecrets:
     def test_the_servers_key_is_nowhere(self, any_server: Server) -> None:
-        found, looked = findings(attack(any_server, searching(servers.KEY), timeout_seconds=60))
+        found, looked = findings(attack(any_server, searching(sandboxes.KEY), timeout_seconds=60))
         assert found == []
         assert looked > 3
 
     def test_the_servers_key_is_not_in_the_runs_own_memory(self, any_server: Server) -> None:
-        found, looked = findings(attack(any_server, searching_memory(servers.KEY), timeout_seconds=60))
+        found, looked = findings(attack(any_server, searching_memory(sandboxes.KEY), timeout_seconds=60))
         assert found == []
         assert looked > 20_000_000
 
@@ -379,7 +379,7 @@ pids = [int(p) for p in os.listdir("/proc") if p.isdigit() and int(p) != os.getp
 import os
 found = []
 for folder, names, _ in os.walk("/"):
-    if folder.count("/") > 3 or folder.startswith(("/proc", "/sys")):
+    if folder.count("/") > 2 or folder.startswith(("/proc", "/sys")):
         names.clear()
     if os.access(folder, os.W_OK) and not folder.startswith(os.path.dirname(os.getcwd())):
         found.append(folder)
@@ -588,7 +588,7 @@ for _ in range(2):
 time.sleep(0.1)
 {ending}
 """
-        answer = attack(any_server, code, timeout_seconds=2)
+        answer = attack(any_server, code, timeout_seconds=2 if "while" in ending else 60)
         assert answer["status"] == {"1": "ok", "while True: pass": "timeout"}.get(ending, "crashed")
 
     def test_a_caller_that_goes_away_leaves_nothing(self, any_server: Server) -> None:

@@ -6,9 +6,9 @@ from typing import Any
 import schemathesis
 from hypothesis import HealthCheck, settings
 from interpreter.api.describe import text
+from sandboxes import KEY, SOURCE, Server
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import response_schema_conformance, status_code_conformance
-from servers import KEY, SOURCE, Server
 
 COMMITTED = SOURCE / "openapi.json"
 SCHEMA = schemathesis.openapi.from_dict(json.loads(COMMITTED.read_text()))

@@ -9,13 +9,17 @@ LIMIT: Final = 2000
 """Characters that are looked at: the first and the last half of it. It bounds the time of a decision."""
 _CAP: Final = 5
 _WORD: Final = re.compile(r"\w+")
+_NO_WORD: Final = re.compile(r"\S{80,}")
 
 
 def excerpt(prompt: str) -> str:
-    """The part of a prompt that decides: a long paste has its request before or behind it."""
-    if len(prompt) <= LIMIT:
-        return prompt
-    return f"{prompt[: LIMIT // 2]}\n{prompt[-LIMIT // 2 :]}"
+    """The part of a prompt that decides: a long paste has its request before or behind it.
+
+    What is longer than any word, keys and encoded data, is shortened: searching it costs its length squared.
+    """
+    if len(prompt) > LIMIT:
+        prompt = f"{prompt[: LIMIT // 2]}\n{prompt[-LIMIT // 2 :]}"
+    return _NO_WORD.sub(lambda found: found.group()[:40], prompt)
 
 
 def features(prompt: str) -> dict[str, float]:

@@ -7,7 +7,9 @@ alone: what is to be done stands in Postgres, from where the sweep also brings b
 import uuid
 from typing import Final
 
+from redis.asyncio import Redis
 from redis.exceptions import RedisError
+from taskiq.exceptions import SendTaskError
 from taskiq_redis import RedisStreamBroker
 
 from mesh_agents.config import Settings
@@ -15,6 +17,14 @@ from mesh_agents.config import Settings
 STREAM: Final = "agents:runs"
 GROUP: Final = "agents:workers"
 TASK: Final = "execute_run"
+
+
+def idle_milliseconds(settings: Settings) -> int:
+    """After what time an unacknowledged message goes to another worker.
+
+    When its run is still being worked on, the other finds the lease and leaves it alone.
+    """
+    return int(settings.lease_seconds * 2000)
 
 
 def make_broker(settings: Settings) -> RedisStreamBroker:
@@ -30,8 +40,8 @@ def make_broker(settings: Settings) -> RedisStreamBroker:
         xread_block=1000,
         # One by one: a prefetched message would wait behind a long run while other workers are idle.
         xread_count=1,
-        unacknowledged_batch_size=1,
-        idle_timeout=int(settings.lease_seconds * 2000),
+        unacknowledged_batch_size=10,
+        idle_timeout=idle_milliseconds(settings),
         unacknowledged_lock_timeout=5,
         # Acknowledged messages stay in a stream; the oldest go, far beyond what may wait.
         maxlen=settings.max_waiting_runs * 4 + 1000,
@@ -52,10 +62,24 @@ class RunQueue:
         """Queue a run; False: Redis is away, and the sweep will queue it."""
         try:
             await self._send.kiq(str(run))
-        except (RedisError, OSError) as error:
-            _ = error
+        except (RedisError, OSError, SendTaskError):
             return False
         return True
+
+    async def nudge(self, idle: int) -> None:
+        """Have messages taken over that nobody has acknowledged for `idle` milliseconds.
+
+        The broker looks for them only behind a new message: on a quiet day what a dead worker had fetched and not begun
+        would wait for the next job. A message about no run is new and does nothing.
+
+        Raises:
+            RedisError: Redis is away.
+
+        """
+        async with Redis(connection_pool=self._broker.connection_pool) as redis:
+            pending = await redis.xpending_range(STREAM, GROUP, min="-", max="+", count=1, idle=idle)
+        if pending:
+            await self.put(uuid.UUID(int=0))
 
 
 async def _declared(_run: str) -> None:

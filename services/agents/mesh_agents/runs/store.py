@@ -143,8 +143,8 @@ class RunStore:
         return found[0] if found else None
 
     async def due(self, again_after: float) -> list[uuid.UUID]:
-        """Runs that belong into the queue: heavy ones whose time has come, those whose worker died, and those that were
-        queued `again_after` seconds ago and may have been lost with the queue. Doubles are harmless: `claim` drops them.
+        """Runs that belong in the queue: heavy ones whose time has come, those whose worker died, and those that were
+        queued `again_after` seconds ago and may have been lost with the queue. Doubles do no harm: `claim` drops them.
         """
         found = await self._query(
             "UPDATE runs SET queued_at = now(), status = CASE WHEN status = 'waiting' THEN 'queued' ELSE status END"

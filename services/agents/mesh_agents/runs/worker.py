@@ -25,7 +25,7 @@ from mesh_agents.graph.effects import Journal
 from mesh_agents.graph.nodes import Nodes
 from mesh_agents.parts import Parts, make_parts
 from mesh_agents.runs.execute import Executor
-from mesh_agents.runs.queue import TASK
+from mesh_agents.runs.queue import TASK, idle_milliseconds
 
 _LOG: Final = logging.getLogger(__name__)
 _RETRY_SECONDS: Final = 3.0
@@ -88,6 +88,7 @@ async def _sweep(parts: Parts, every: float) -> None:
         try:
             for run in await parts.runs.due(_QUEUED_AGAIN_SECONDS):
                 await parts.queue.put(run)
+            await parts.queue.nudge(idle_milliseconds(parts.settings))
             metrics.WAITING.set(await parts.runs.waiting())
         except (ApiError, RedisError, OSError):
             _LOG.warning("the sweep failed; it is tried again", exc_info=True)

@@ -1,0 +1,122 @@
+"""Real proxies of both nodes carry real requests: who may call, who may not, where reads go when a node is away."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.contracts.conftest import Tool
+from tests.contracts.mesh import GRAPHS, NETWORKS, Mesh
+from topology.graph import GATEWAY
+from topology.model import Instance
+
+pytestmark = [
+    pytest.mark.contract,
+    pytest.mark.skipif(os.getuid() != 0, reason="network namespaces need root: sudo make test"),
+    # One namespace and nine proxies for all of them.
+    pytest.mark.xdist_group("mesh"),
+]
+
+VLLM, QDRANT = Instance("vllm", "thanos"), Instance("qdrant", "thanos")
+LITELLM, AGENTS = Instance("litellm", "oracle1"), Instance("agents", "oracle1")
+BLACKBOX, REPLICA = Instance("blackbox-exporter", "oracle1"), Instance("qdrant-replica", "oracle1")
+GATEWAYS = Instance(GATEWAY, "thanos"), Instance(GATEWAY, "oracle1")
+
+
+@pytest.fixture(scope="module")
+def mesh(envoy: str, tool: Tool, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
+    tool("ip")
+    tool("curl")
+    made = Mesh(envoy, tmp_path_factory.mktemp("mesh"))
+    with made.namespace():
+        made.apps(
+            ("vllm", "thanos", 8000),
+            ("qdrant", "thanos", 6333),
+            ("litellm", "oracle1", 8081),
+            ("qdrant-replica", "oracle1", 6333),
+        )
+        made.proxies(*GATEWAYS, VLLM, QDRANT, LITELLM, AGENTS, BLACKBOX, REPLICA)
+        made.until(200, LITELLM, "vllm", 8000, "/v1/models")
+        yield made
+
+
+def mesh_url(instance: Instance, port: int, path: str) -> tuple[str, ...]:
+    """Arguments of curl for the instance's proxy itself, past every other one."""
+    place = NETWORKS[instance.node].pod(GRAPHS[instance.node].service(instance.service).slot).mesh
+    return "--insecure", "--resolve", f"{instance.sni}:{port}:{place}", f"https://{instance.sni}:{port}{path}"
+
+
+def test_a_call_crosses_both_gateways_and_arrives_with_its_identity(mesh: Mesh) -> None:
+    forged = "By=spiffe://agentic-mesh/oracle1/kong;URI=spiffe://agentic-mesh/oracle1/kong"
+    status, body = mesh.call(LITELLM, "vllm", 8000, "/v1/models", "--header", f"X-Forwarded-Client-Cert: {forged}")
+    assert status == 200
+    seen = json.loads(body)
+    assert seen["app"] == "vllm"
+    assert seen["headers"]["x-request-id"]
+    identity = seen["headers"]["x-forwarded-client-cert"]
+    assert f"URI={LITELLM.identity}" in identity
+    assert "kong" not in identity
+
+
+def test_a_call_on_one_node(mesh: Mesh) -> None:
+    assert json.loads(mesh.until(200, AGENTS, "litellm", 8081, "/v1/models"))["app"] == "litellm"
+
+
+@pytest.mark.parametrize("path", ["/pause", "/v1", "/v1/../pause", "/health/../pause"])
+def test_a_caller_on_another_path_is_refused(mesh: Mesh, path: str) -> None:
+    assert mesh.call(LITELLM, "vllm", 8000, path, "--path-as-is")[0] == 403
+
+
+def test_an_escaped_slash_is_refused(mesh: Mesh) -> None:
+    assert mesh.call(LITELLM, "vllm", 8000, "/v1/%2e%2e%2fpause", "--path-as-is")[0] in (400, 403)
+
+
+def test_a_narrower_caller_gets_its_own_paths_only(mesh: Mesh) -> None:
+    mesh.until(200, BLACKBOX, "vllm", 8000, "/health")
+    assert mesh.call(BLACKBOX, "vllm", 8000, "/v1/models")[0] == 403
+
+
+def test_a_service_that_is_no_caller_is_refused(mesh: Mesh, tmp_path: Path) -> None:
+    tls = mesh.authority.issue(tmp_path / "grafana", Instance("grafana", "oracle1").identity)
+    files = ("--cert", f"{tls}/certificate.pem", "--key", f"{tls}/key.pem")
+    assert mesh.curl(*files, *mesh_url(VLLM, 8000, "/v1/models"))[0] == 403
+    own = mesh.authority.issue(tmp_path / "litellm", LITELLM.identity)
+    files = ("--cert", f"{own}/certificate.pem", "--key", f"{own}/key.pem")
+    assert mesh.curl(*files, *mesh_url(VLLM, 8000, "/v1/models"))[0] == 200
+
+
+def test_an_operator_reaches_a_direct_port(mesh: Mesh, tmp_path: Path) -> None:
+    tls = mesh.authority.issue(tmp_path / "ann", "spiffe://agentic-mesh/operator/ann")
+    files = ("--cert", f"{tls}/certificate.pem", "--key", f"{tls}/key.pem")
+    assert mesh.curl(*files, *mesh_url(VLLM, 8000, "/v1/models"))[0] == 200
+    assert mesh.curl(*files, *mesh_url(VLLM, 8000, "/pause"))[0] == 403
+
+
+def test_no_certificate_or_another_authority_s_gets_no_answer(mesh: Mesh, tmp_path: Path) -> None:
+    assert mesh.curl(*mesh_url(VLLM, 8000, "/v1/models"))[0] == 0
+    stranger = type(mesh.authority)().issue(tmp_path / "stranger", LITELLM.identity)
+    files = ("--cert", f"{stranger}/certificate.pem", "--key", f"{stranger}/key.pem")
+    assert mesh.curl(*files, *mesh_url(VLLM, 8000, "/v1/models"))[0] == 0
+    place = NETWORKS["thanos"].pod(GRAPHS["thanos"].service("vllm").slot).mesh
+    assert mesh.curl(f"http://{place}:8000/v1/models")[0] == 0
+
+
+def test_reads_fall_to_the_replica_while_thanos_is_away_and_come_back(mesh: Mesh) -> None:
+    assert json.loads(mesh.until(200, AGENTS, "qdrant", 6333, "/collections"))["app"] == "qdrant"
+    mesh.stop(GATEWAYS[0].host)
+    for _ in range(30):
+        body = mesh.until(200, AGENTS, "qdrant", 6333, "/collections")
+        if json.loads(body)["app"] == "qdrant-replica":
+            break
+    assert json.loads(body)["app"] == "qdrant-replica"
+    # What has no fallback answers at once that nobody is there.
+    assert mesh.call(LITELLM, "vllm", 8000, "/v1/models")[0] == 503
+    mesh.proxies(GATEWAYS[0])
+    mesh.until(200, LITELLM, "vllm", 8000, "/v1/models")
+    for _ in range(60):
+        body = mesh.until(200, AGENTS, "qdrant", 6333, "/collections")
+        if json.loads(body)["app"] == "qdrant":
+            break
+    assert json.loads(body)["app"] == "qdrant"
