@@ -7,7 +7,7 @@ SHELL := /bin/sh
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
-SOURCES := __main__.py components engine policies render scripts settings topology
+SOURCES := __main__.py components docs engine lab policies render scripts settings topology
 # pytest-xdist: as many workers as the machine has cores.
 PYTEST := $(PY) -m pytest -n auto
 
@@ -95,6 +95,24 @@ docs: setup ## Generate the tables and diagrams in docs/ from the topology.
 .PHONY: bench
 bench: $(VENV)/run.stamp ## Preview time against a flat program; writes docs/performance.md.
 	$(PY) -m engine.bench
+
+# The lab: both nodes on this machine, real Docker and the real engine, no account. Needs root.
+
+.PHONY: lab lab-status lab-down lab-cut lab-heal
+lab: setup ## Bring both stacks up on two local Docker nodes.
+	@$(PY) -m lab up
+
+lab-status: setup ## Each service of the lab: real or stand-in, healthy or not, where.
+	@$(PY) -m lab status
+
+lab-down: setup ## Take the lab down; nothing is left but the image cache.
+	@$(PY) -m lab down
+
+lab-cut: setup ## Cut a node's tailnet link: make lab-cut NODE=thanos.
+	@$(PY) -m lab cut $(NODE)
+
+lab-heal: setup ## Join it again.
+	@$(PY) -m lab heal $(NODE)
 
 # Operation.
 

@@ -10,10 +10,13 @@ amtool prometheus-alertmanager
 redis-server redis-server
 postgres postgresql
 restic restic
+ip iproute2
+curl curl
 nginx nginx-light
 prometheus-blackbox-exporter prometheus-blackbox-exporter
 busybox busybox
 shellcheck shellcheck
+runsc runsc
 '
 
 # Debian keeps servers' programs outside PATH.

@@ -87,7 +87,8 @@ class Authority:
         """Write `certificate.pem`, `key.pem` and `ca.pem` for an identity."""
         folder.mkdir(parents=True, exist_ok=True)
         key = ec.generate_private_key(ec.SECP256R1())
-        certificate = self._signed(self._name, key.public_key(), identity)
+        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, identity.rpartition("/")[2])])
+        certificate = self._signed(subject, key.public_key(), identity)
         private = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
@@ -103,6 +104,7 @@ class Mesh:
     def __init__(self, envoy: str, folder: Path) -> None:
         self._envoy, self._folder = envoy, folder
         self._name = f"mesh-test-{os.getpid()}"
+        self._port = 20000
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self.authority = Authority()
 
@@ -157,8 +159,8 @@ class Mesh:
             else:
                 config = sidecar_config(graph, networks, instance)
             folder = self.authority.issue(self._folder / instance.host / "tls", instance.identity).parent
-            number = len(self._processes)
-            text = json.dumps(self._placed(config, 20000 + 2 * number)).replace(CONFIG_DIR, str(folder))
+            self._port += 2
+            text = json.dumps(self._placed(config, self._port)).replace(CONFIG_DIR, str(folder))
             (folder / "envoy.json").write_text(text)
             arguments = ["-c", str(folder / "envoy.json"), "--concurrency", "1", "--disable-hot-restart"]
             self._start(instance.host, self._envoy, *arguments, "--log-level", "warning")

@@ -6,8 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.services.agents.conftest import KEY, SERVICE
 from tests.services.agents.stand_in import StandIn
+
+pytestmark = pytest.mark.filterwarnings("ignore:Payload indexes have no effect in the local Qdrant")
 
 COMMITTED = SERVICE / "openapi.json"
 
@@ -57,5 +61,4 @@ def test_fuzzed_from_its_description(base_url: str, upstream: StandIn, tmp_path:
         timeout=400,
         check=False,
     )
-    print(done.stdout)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]

@@ -1,11 +1,12 @@
 """From a prompt to the numbers that the router weighs."""
 
 import re
+from itertools import islice
 from typing import Final
 
 from mesh_agents.routing.lexicon import PATTERNS
 
-LIMIT: Final = 2000
+LIMIT: Final = 1000
 """Characters that are looked at: the first and the last half of it. It bounds the time of a decision."""
 _CAP: Final = 5
 _WORD: Final = re.compile(r"\w+")
@@ -28,7 +29,7 @@ def features(prompt: str) -> dict[str, float]:
     words = _WORD.findall(text)
     found: dict[str, float] = {}
     for name, pattern in PATTERNS.items():
-        hits = min(sum(1 for _ in pattern.finditer(text)), _CAP)
+        hits = sum(1 for _ in islice(pattern.finditer(text), _CAP))
         if hits:
             found[name] = 1.0
             found[f"{name} (repeated)"] = (hits - 1) / (_CAP - 1)

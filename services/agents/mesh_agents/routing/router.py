@@ -102,7 +102,8 @@ class Router:
         """What the embedding of the words says for each route."""
         rows = [self._pieces[piece] for piece in pieces(excerpt(prompt), self._pieces)]
         scale = math.sqrt(len(rows)) if rows else 1.0
-        return {route: sum(row[index] for row in rows) / scale for index, route in enumerate(self._bias)}
+        sums = [sum(column) for column in zip(*rows, strict=True)] or [0.0] * len(self._bias)
+        return {route: total / scale for route, total in zip(self._bias, sums, strict=True)}
 
 
 def forced(route: Route, model: str | None = None) -> Decision:

@@ -4,6 +4,8 @@ import unicodedata
 from collections.abc import Collection
 from typing import Final
 
+MOST: Final = 256
+"""Pieces that are looked at; more say no more about what is asked for."""
 _LONGEST: Final = 40
 """Characters; a longer word is no word of a language."""
 
@@ -13,6 +15,8 @@ def pieces(text: str, vocabulary: Collection[str]) -> list[str]:
     found: list[str] = []
     for word in _basic(text):
         found += _greedy(word, vocabulary)
+        if len(found) >= MOST:
+            break
     return found
 
 
