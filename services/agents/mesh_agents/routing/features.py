@@ -6,7 +6,7 @@ from typing import Final
 
 from mesh_agents.routing.lexicon import PATTERNS
 
-LIMIT: Final = 1000
+LIMIT: Final = 800
 """Characters that are looked at: the first and the last half of it. It bounds the time of a decision."""
 _CAP: Final = 5
 _WORD: Final = re.compile(r"\w+")
