@@ -20,8 +20,8 @@ def public_certificate(
         return settings.edge_certificate, pulumi.Output.secret(settings.edge_certificate_key.reveal())
     pulumi.log.warn(
         f"The public edge of {settings.domain} has a self-signed certificate. To bring your own: "
-        'pulumi config set agentic-mesh:edgeCertificate -- "$(cat fullchain.pem)" and '
-        'pulumi config set --secret agentic-mesh:edgeCertificateKey -- "$(cat key.pem)"'
+        "pulumi config set agentic-mesh:edgeCertificate < fullchain.pem and "
+        "pulumi config set --secret agentic-mesh:edgeCertificateKey < key.pem"
     )
     key = tls.PrivateKey(f"{name}-key", algorithm="ECDSA", ecdsa_curve="P256", opts=opts)
     certificate = tls.SelfSignedCert(

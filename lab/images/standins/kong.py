@@ -266,7 +266,7 @@ class Proxy:
             connection.close()
             say(f"{route.name}: {error}")
             raise Refused(502, "", {"message": "An invalid response was received from the upstream server"}) from None
-        headers = {k: v for k, v in response.getheaders() if k.lower() not in HOP | {"content-length", "content-type"}}
+        headers = {k: v for k, v in response.getheaders() if k.lower() not in OWN}
         kind = response.getheader("content-type", "application/octet-stream")
         if (length := response.getheader("content-length")) is not None and int(length) < 1 << 20:
             body = response.read()

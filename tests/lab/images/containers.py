@@ -29,6 +29,8 @@ from topology.model import Probe, Service
 
 NETWORK = "lab-images-test"
 SUBNET = "10.213.0.0/24"
+GATEWAY = "10.213.0.1"
+"""The host, which stands for the world outside."""
 BY_NAME: Mapping[str, Service] = {service.name: service for service in SERVICES}
 
 
@@ -111,7 +113,7 @@ class Apps:
             name, _, node = entry["host"].partition(".")
             order = [node] if node in self.programs else [app.node, *self.programs]
             found = next((self.apps[n, name] for n in order if (n, name) in self.apps), None)
-            yield {"host": entry["host"], "ip": found.address if found else "127.0.0.1"}
+            yield {"host": entry["host"], "ip": found.address if found else GATEWAY}
 
     def _volume(self, app: App, program: Program, volume: Mapping[str, Any]) -> dict[str, Any]:
         name = volume.get("volumeName")
