@@ -9,32 +9,31 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
-import re
 import subprocess
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from lab.images.archive import File, Image, load_stream, small_layer
-from lab.images.authority import Authority, authority
+from lab.images.archive import Image, load_stream
 from lab.images.catalog import catalog
-from lab.images.entry import Entry
-from lab.images.layers import RECIPES, Layer, Say, make_layer
-from topology.images import BUILDS, IMAGES
+from lab.images.compose import PREFIX, compose, references
+from lab.images.layers import Say
+from topology.catalog import SERVICES
+from topology.model import Role
 
-HERE: Final = Path(__file__).parent
-PREFIX: Final = "agentic-mesh-lab"
 MAP: Final = "images.json"
 """Below the folder: {reference of the program: tag of the lab's image}, for the provider of `docker.RemoteImage`."""
-CA_PATH: Final = "/etc/ssl/lab-ca.pem"
-_TRUST: Final = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
-_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class ImageError(RuntimeError):
     """An image could not be brought to a node; the message holds what Docker said."""
+
+
+def keys_of(role: Role) -> tuple[str, ...]:
+    """The images that a node of a role needs: the others are spared it."""
+    services = {service.image for service in SERVICES if service.role in (role, None)}
+    return (*sorted(services), "busybox", "envoy")
 
 
 def build_images(
@@ -60,101 +59,6 @@ def build_images(
         _load(docker_host, lacking)
     progress(f"{docker_host}: {len(images)} images, {time.monotonic() - started:.0f} s")
     return found
-
-
-def references(tags: Mapping[str, str]) -> dict[str, str]:
-    """Reference of the program -> tag of the lab, from tags by key."""
-    return {(f"agentic-mesh/{key}:local" if key in BUILDS else IMAGES[key].reference): tag for key, tag in tags.items()}
-
-
-def compose(entries: Mapping[str, Entry], folder: Path, progress: Say = print) -> dict[str, Image]:
-    """The images by key; makes the large layers that they stand on where those are missing."""
-    names = list(dict.fromkeys(name for entry in entries.values() for name in entry.layers))
-    with ThreadPoolExecutor(2) as threads:
-        # In the background of what takes longest, which mostly waits for a disk, the others wait for a network.
-        made = threads.map(lambda name: make_layer(RECIPES[name], folder / "layers", progress), names)
-        layers = dict(zip(names, made, strict=True))
-    trust = authority(folder)
-    return {key: _image(key, entry, layers, trust) for key, entry in entries.items()}
-
-
-def _image(key: str, entry: Entry, layers: Mapping[str, Layer], trust: Authority) -> Image:
-    stack: list[Any] = [layers[name] for name in entry.layers]
-    if files := _files(entry, trust):
-        stack.append(small_layer(files))
-    env = {"PATH": _PATH, **entry.env}
-    if entry.trusts_lab:
-        env |= dict.fromkeys(_TRUST, CA_PATH)
-    settings: dict[str, Any] = {
-        "Env": [f"{name}={value}" for name, value in sorted(env.items())],
-        "WorkingDir": entry.working_dir,
-        "Labels": {f"{PREFIX}.real": str(entry.real).lower(), f"{PREFIX}.reason": entry.reason},
-    }
-    if entry.entrypoint:
-        settings["Entrypoint"] = list(entry.entrypoint)
-    if entry.command or not entry.entrypoint:
-        settings["Cmd"] = list(entry.command or ("sh",))
-    unnamed = Image("", tuple(stack), settings)
-    return Image(f"{PREFIX}/{key}:{unnamed.image_id.removeprefix('sha256:')[:16]}", tuple(stack), settings)
-
-
-def _files(entry: Entry, trust: Authority) -> dict[str, File]:
-    files: dict[str, File] = {}
-    for path, (uid, gid, mode) in entry.folders.items():
-        files[path] = File(folder=True, owner=(uid, gid), mode=mode)
-    for path, command in entry.programs.items():
-        files[path] = File(f"#!/bin/sh\n{command}\n".encode(), 0o755)
-    for path, target in entry.links.items():
-        files[path] = File(link=target)
-    for path, source in entry.files.items():
-        files[path] = File((HERE / source).read_bytes(), 0o755 if path.endswith(".sh") else 0o644)
-    for module in _with_imports(entry.stand_in) if entry.stand_in else ():
-        files[f"/opt/lab/images/standins/{module}.py"] = File((HERE / "standins" / f"{module}.py").read_bytes())
-    if entry.users:
-        files |= _users(entry.users)
-    if entry.trusts_lab:
-        files[CA_PATH] = File(trust.certificate.read_bytes())
-    return {_real_path(path): file for path, file in files.items()}
-
-
-def _real_path(path: str) -> str:
-    """Where Debian really keeps it: a layer with a folder of a link's name would replace the link."""
-    for link, target in (
-        ("/bin/", "/usr/bin/"),
-        ("/sbin/", "/usr/sbin/"),
-        ("/lib/", "/usr/lib/"),
-        ("/var/run/", "/run/"),
-    ):
-        if path.startswith(link):
-            return target + path.removeprefix(link)
-    return path
-
-
-def _with_imports(module: str) -> set[str]:
-    """A stand-in's modules: it and what it imports, directly or not."""
-    found, waiting = {"__init__"}, [module]
-    while waiting:
-        name = waiting.pop()
-        if name not in found:
-            found.add(name)
-            text = (HERE / "standins" / f"{name}.py").read_text()
-            waiting += re.findall(r"from lab\.images\.standins\.(\w+) import", text)
-            for names in re.findall(r"from lab\.images\.standins import ([\w, ]+)", text):
-                waiting += names.split(", ")
-    return found
-
-
-def _users(users: Mapping[str, tuple[int, int, str]]) -> dict[str, File]:
-    """The whole list of users: Debian's own numbers differ from those of the real images."""
-    passwd = ["root:x:0:0:root:/root:/bin/bash", "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin"]
-    group = ["root:x:0:", "nogroup:x:65534:"]
-    for name, (uid, gid, home) in users.items():
-        passwd.append(f"{name}:x:{uid}:{gid}::{home}:/bin/sh")
-        group.append(f"{name}:x:{gid}:")
-    return {
-        "/etc/passwd": File(("\n".join(passwd) + "\n").encode()),
-        "/etc/group": File(("\n".join(group) + "\n").encode()),
-    }
 
 
 def _present(docker_host: str) -> dict[str, str]:

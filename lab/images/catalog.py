@@ -8,14 +8,16 @@ from dataclasses import replace
 from typing import Final
 
 from lab.images.entry import NO_IMAGE, Entry, debian_program, stand_in
+from lab.images.services import own_entry
+from topology.images import BUILDS
 
 _NOBODY: Final = 65534
 _NO_GPU: Final = f"{NO_IMAGE}, and there is no GPU"
 
 
 def catalog(*, n8n: bool | None = None) -> Mapping[str, Entry]:
-    """Every key of `topology.images`; `n8n` says whether the real one is wanted (default: `LAB_N8N=real`)."""
-    real_n8n = os.environ.get("LAB_N8N") == "real" if n8n is None else n8n
+    """Every key of `topology.images`; `n8n` says whether the real one is wanted (default: not `LAB_N8N=stand-in`)."""
+    real_n8n = os.environ.get("LAB_N8N") != "stand-in" if n8n is None else n8n
     return {**_models(), **_data(), **_gateways(), **_workflows(real=real_n8n), **_observability(), **_own()}
 
 
@@ -31,7 +33,7 @@ def _models() -> Mapping[str, Entry]:
         "embeddings-cpu-arm64": _embeddings("/usr/local/bin/text-embeddings-router"),
         "whisper": replace(
             stand_in("speech", "/usr/local/bin/uvicorn", reason=f"{_NO_GPU}; it hears nothing and speaks silence"),
-            folders={f"{home}/.cache/huggingface/hub": (1000, 1000, 0o755), f"{home}/.config": (1000, 1000, 0o755)},
+            folders={f"{home}/.cache/huggingface/hub": (1000, 1000, 0o755)},
         ),
         "comfyui": stand_in(
             "images", "/usr/local/bin/comfyui", reason=f"{_NO_GPU}; pictures of one colour, and no WebSocket"
@@ -62,7 +64,7 @@ def _data() -> Mapping[str, Entry]:
             reason="Postgres 17 from Debian, with an entrypoint of ours",
             files={"/usr/local/bin/docker-entrypoint.sh": "shims/postgres.sh"},
             users={"postgres": (999, 999, "/var/lib/postgresql")},
-            folders={"/var/lib/postgresql/data": (999, 999, 0o1777), "/var/run/postgresql": (999, 999, 0o3777)},
+            folders={"/var/lib/postgresql/data": (999, 999, 0o1777)},
             entrypoint=("docker-entrypoint.sh",),
             command=("postgres",),
             env={"PATH": "/usr/lib/postgresql/17/bin:/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"},
@@ -122,7 +124,6 @@ def _gateways() -> Mapping[str, Entry]:
                 # In the real image root owns it, and the program's start script cannot copy into it.
                 f"{templates}/conf.d": (101, 101, 0o775),
                 "/var/log/nginx": (101, 101, 0o755),
-                "/var/cache/nginx": (101, 101, 0o755),
             },
             entrypoint=("/docker-entrypoint.sh",),
             command=("nginx", "-g", "daemon off;"),
@@ -138,10 +139,10 @@ def _gateways() -> Mapping[str, Entry]:
 
 def _workflows(*, real: bool) -> Mapping[str, Entry]:
     home = "/home/node"
-    folders = {f"{home}/.n8n": (1000, 1000, 0o700), f"{home}/.cache": (1000, 1000, 0o755)}
+    folders = {f"{home}/.n8n": (1000, 1000, 0o700)}
     users = {"node": (1000, 1000, home)}
     if not real:
-        reason = "the real one takes 3 minutes to install and 1 GB on the disk: LAB_N8N=real brings it"
+        reason = "chosen by LAB_N8N=stand-in: the real one takes 2 minutes to install and 1 GB on each disk"
         return {
             "n8n": replace(stand_in("n8n", "/docker-entrypoint.sh", reason=reason), folders=folders, users=users),
             "n8n-runners": stand_in(
@@ -213,15 +214,7 @@ def _observability() -> Mapping[str, Entry]:
 
 
 def _own() -> Mapping[str, Entry]:
-    """The proxy, busybox, and placeholders of what the program builds itself."""
-    placeholder = "a placeholder: while an image is built in the lab nothing can be installed"
-    builds = {
-        key: replace(
-            stand_in("service", f"/usr/local/bin/{key}", reason=placeholder),
-            env={"STAND_IN_FOR": key, "STAND_IN_PORT": str(port)},
-        )
-        for key, port in (("agents", 8080), ("interpreter", 8004), ("backup", 8060))
-    }
+    """The proxy, busybox, and what the program builds itself."""
     return {
         "envoy": Entry(
             real=True,
@@ -230,5 +223,5 @@ def _own() -> Mapping[str, Entry]:
             entrypoint=("/usr/local/bin/envoy",),
         ),
         "busybox": Entry(real=True, reason="Debian's static busybox, alone", layers=("busybox",)),
-        **builds,
+        **{key: own_entry(key) for key in BUILDS},
     }

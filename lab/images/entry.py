@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 NO_IMAGE: Final = "only its maker's image has it, and no registry of images is reached"
@@ -22,12 +23,14 @@ class Entry:
     reason: str
     """What runs and, where it is not all real, what is missing and why."""
     layers: tuple[str, ...] = ("debian",)
-    """Names of `layers.RECIPES`, lowest first."""
+    """Names of `recipes.RECIPES`, lowest first."""
     programs: Mapping[str, str] = field(default_factory=dict)
     """Path in the image -> shell command that it becomes; arguments go along."""
     links: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     """Path in the image -> file below this folder."""
+    trees: Mapping[str, Path] = field(default_factory=dict)
+    """Path in the image -> folder whose files go below it."""
     stand_in: str = ""
     """The module of `standins` that goes in, with what it imports."""
     folders: Mapping[str, Folder] = field(default_factory=dict)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import http.client
 import json
 import os
 import re
@@ -15,7 +16,6 @@ import urllib.parse
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -280,7 +280,7 @@ def say(text: str) -> None:
 
 def status_text(status: int) -> str:
     """The words of a status."""
-    return HTTPStatus(status).phrase
+    return http.client.responses.get(status, "Error")
 
 
 def now() -> int:

@@ -56,22 +56,20 @@ class Lines:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / "lines.jsonl"
+        self._path = path = folder / "lines.jsonl"
         self.held: deque[tuple[int, dict[str, str], str]] = deque(maxlen=MOST)
         for text in path.read_text().splitlines() if path.exists() else ():
             at, labels, line = json.loads(text)
             self.held.append((at, labels, line))
-        self._file = path.open("a")
         self._lock = threading.Lock()
 
     def push(self, streams: list[dict[str, Any]]) -> None:
         """Keep the lines of a push."""
-        with self._lock:
+        with self._lock, self._path.open("a") as file:
             for stream in streams:
                 for at, line, *_ in stream["values"]:
                     self.held.append((int(at), stream["stream"], line))
-                    self._file.write(json.dumps((int(at), stream["stream"], line)) + "\n")
-            self._file.flush()
+                    file.write(json.dumps((int(at), stream["stream"], line)) + "\n")
 
     def find(self, test: Test, since: int, until: int, most: int) -> list[tuple[int, dict[str, str], str]]:
         """The latest lines that pass, newest first."""

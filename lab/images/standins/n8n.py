@@ -1,4 +1,4 @@
-"""n8n where `LAB_N8N=real` does not ask for the real one: health, metrics, the runners' broker, an echo of webhooks."""
+"""n8n where `LAB_N8N=stand-in` spares the real one: health, metrics, the runners' broker, an echo of webhooks."""
 
 from __future__ import annotations
 

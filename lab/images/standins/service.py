@@ -7,10 +7,10 @@ import os
 from lab.images.standins.common import TEXT, Answer, Refused, Request, Service, wait
 
 
-def make(name: str) -> Service:
+def make(name: str, probe: str) -> Service:
     """The server."""
     service = Service(name)
-    service.route("GET", "/health")(lambda _: {"status": "ok", "stand-in": name})
+    service.route("GET", probe)(lambda _: {"status": "ok", "stand-in": name})
     service.route("GET", "/metrics")(lambda _: Answer(service.metrics(), type=TEXT))
 
     def missing(request: Request) -> Answer:
@@ -22,7 +22,7 @@ def make(name: str) -> Service:
 
 def main() -> None:
     """The image's entry point."""
-    make(os.environ["STAND_IN_FOR"]).start(int(os.environ["STAND_IN_PORT"]))
+    make(os.environ["STAND_IN_FOR"], os.environ["STAND_IN_PROBE"]).start(int(os.environ["STAND_IN_PORT"]))
     wait()
 
 

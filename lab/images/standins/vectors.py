@@ -34,17 +34,18 @@ class Store:
         self.points: dict[str, dict[str, Point]] = {}
         folder.mkdir(parents=True, exist_ok=True)
         self._journal = folder / "journal.jsonl"
-        for line in self._journal.read_text().splitlines() if self._journal.exists() else ():
+        text = self._journal.read_text() if self._journal.exists() else ""
+        for line in text.splitlines():
             with contextlib.suppress(ValueError):  # the last line of a crash
                 self._do(json.loads(line))
-        self._file = self._journal.open("a")
+        if text and not text.endswith("\n"):
+            self._journal.write_text(f"{text}\n")
 
     def change(self, **operation: Any) -> None:
         """Do one change and keep it."""
-        with self.lock:
+        with self.lock, self._journal.open("a") as file:
             self._do(operation)
-            self._file.write(json.dumps(operation) + "\n")
-            self._file.flush()
+            file.write(json.dumps(operation) + "\n")
 
     def _do(self, operation: dict[str, Any]) -> None:
         name = operation["collection"]

@@ -13,19 +13,22 @@ import tempfile
 from collections.abc import Callable, Mapping
 from typing import Final
 
-import uvicorn
 from pydantic import ValidationError
 
 from mesh_agents import logs
-from mesh_agents.api.app import make_app
 from mesh_agents.config import ConfigError, Settings
-from mesh_agents.runs.worker import work
+
+# What a role needs is imported in it: the process that watches over the others stays at a fifth of their memory.
 
 _RESTART_SECONDS: Final = 1.0
 _GRACE_SECONDS: Final = 20.0
 
 
 def _api(settings: Settings) -> None:
+    import uvicorn
+
+    from mesh_agents.api.app import make_app
+
     uvicorn.run(
         make_app(settings),
         host=settings.host,
@@ -40,7 +43,11 @@ def _api(settings: Settings) -> None:
 
 
 def _worker(settings: Settings) -> None:
-    asyncio.run(work(settings))
+    import uvloop
+
+    from mesh_agents.runs.worker import work
+
+    uvloop.run(work(settings))
 
 
 def _serve(settings: Settings) -> None:
@@ -78,6 +85,8 @@ async def _one(role: str, environment: Mapping[str, str], stop: asyncio.Event) -
 
 
 def _openapi(settings: Settings) -> None:
+    from mesh_agents.api.app import make_app
+
     print(json.dumps(make_app(settings).openapi(), indent=2, sort_keys=True))
 
 

@@ -1,8 +1,8 @@
 """The labelled prompts and their split: `<folder>/<route>.txt` holds one prompt a line.
 
-In `first` and `conversational` a prompt's part follows from its hash, so that a new prompt moves no other. `train_only`
-was added to train on. `unseen` was written after features and weights were fixed, and nothing was changed after it was
-measured.
+In `first` and `conversational` a prompt's part follows from its hash, so that a new prompt moves no other.
+`train_only` was added to train on. `unseen` was written after features and weights were fixed; what was changed after
+it was measured, bounds for hostile input, changes no decision on it.
 """
 
 import hashlib

@@ -5,7 +5,7 @@ sidecar's. Everything else is as the program has it: image, user, command, files
 """
 
 import datetime
-import http.client
+import os
 import re
 import time
 from collections.abc import Iterator, Mapping
@@ -25,7 +25,7 @@ from lab.docker_spec import archive, container_spec
 from tests.unit.mocks import Registered
 from tests.unit.program import Program, uploads
 from topology.catalog import SERVICES
-from topology.model import Probe, Service
+from topology.model import Service
 
 NETWORK = "lab-images-test"
 SUBNET = "10.213.0.0/24"
@@ -92,7 +92,6 @@ class Apps:
         inputs = self._inputs(app)
         spec = _possible(container_spec(inputs))
         spec["HostConfig"]["Runtime"] = "runc"
-        spec["HostConfig"]["RestartPolicy"] = {"Name": "no"}
         spec["HostConfig"]["NetworkMode"] = NETWORK
         endpoint = self.client.create_endpoint_config(ipv4_address=app.address)
         spec["NetworkingConfig"] = self.client.create_networking_config({NETWORK: endpoint})
@@ -137,8 +136,6 @@ class Apps:
             for service in SERVICES:
                 for volume in service.volumes:
                     if name == f"agentic-mesh-{service.name}-{volume.name}":
-                        import os
-
                         os.chown(folder, *volume.owner)
         return folder
 
@@ -165,34 +162,30 @@ class Apps:
         return re.sub(r"Secret(Made|Shared)(?:Mesh|Foundation|Secrets|Shared)*", "Secret", content)
 
     def healthy(self, app: App, seconds: float) -> str:
-        """Empty once the probe is answered; else what happened."""
+        """Empty once the probe is answered, after restarts too; else what happened."""
         end = time.monotonic() + seconds
         said = "?"
         while time.monotonic() < end:
-            state = self.client.inspect_container(app.name)["State"]
-            if not state["Running"]:
-                log = self.client.logs(app.name, tail=25).decode(errors="replace")
-                return f"ended with {state['ExitCode']}:\n{log}"
-            said = self._ask(app.address, app.service.probe)
+            said = self._ask(app)
             if not said:
                 return ""
             time.sleep(0.5)
         return f"{said}\n{self.client.logs(app.name, tail=25).decode(errors='replace')}"
 
-    def _ask(self, address: str, probe: Probe) -> str:
-        connection = http.client.HTTPConnection(address, probe.port, timeout=5)
+    def _ask(self, app: App) -> str:
+        """Asked from inside, where the network need not be reached; every image but busybox has what it takes."""
+        probe = app.service.probe
+        command = ["bash", "-c", f"exec 3<>/dev/tcp/127.0.0.1/{probe.port}"]
+        if probe.path is not None:
+            url = f"http://127.0.0.1:{probe.port}{probe.path}"
+            command = ["curl", "-s", "-o", "/dev/null", "-m", "5", "-w", "%{http_code}", url]
         try:
-            if probe.path is None:
-                connection.connect()
-                return ""
-            connection.request("GET", probe.path, headers={"Host": "probe"})
-            status = connection.getresponse().status
-        except OSError as error:
-            return str(error)
-        else:
-            return "" if status == 200 else f"status {status}"
-        finally:
-            connection.close()
+            asked = self.client.exec_create(app.name, command)["Id"]
+            said = self.client.exec_start(asked).decode(errors="replace")
+        except docker.errors.APIError as error:
+            return str(error.explanation)
+        well = said == "200" if probe.path else self.client.exec_inspect(asked)["ExitCode"] == 0
+        return "" if well else f"{probe}: {said}"
 
     def remove(self) -> None:
         """Everything that was made."""

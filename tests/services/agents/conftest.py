@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,11 +38,13 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    server = Postgres(tmp_path_factory.mktemp("postgres"))
-    with running(server):
-        server.create()
-        yield server
+def postgres() -> Iterator[Postgres]:
+    # Not below pytest's own folder, which every start of pytest closes to all users but one.
+    with tempfile.TemporaryDirectory(prefix="agents-postgres-") as folder:
+        server = Postgres(Path(folder))
+        with running(server):
+            server.create()
+            yield server
 
 
 @pytest.fixture(scope="session")

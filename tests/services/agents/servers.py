@@ -77,13 +77,11 @@ class Postgres:
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
         self._data = folder / "data"
+        self._log = folder / "log"
         self._bin = _postgres_bin()
         # Postgres refuses to run as root; its Debian package brings the user `postgres`.
         self._as = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.geteuid() == 0 else []
         if self._as:
-            for parent in (folder, *folder.parents):
-                if str(parent).startswith("/tmp/"):
-                    parent.chmod(0o755)
             shutil.chown(folder, "postgres", "postgres")
         subprocess.run(
             [*self._as, str(self._bin / "initdb"), "-D", str(self._data), "-U", "postgres", "-A", "trust", "-N"],
@@ -94,17 +92,28 @@ class Postgres:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        self._process = subprocess.Popen(
-            [
-                *self._as,
-                *f"{self._bin}/postgres -D {self._data} -p {self.port} -c listen_addresses=127.0.0.1".split(),
-                *["-c", "unix_socket_directories=", "-c", "fsync=off"],
-            ],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd="/",
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [
+                    *self._as,
+                    *f"{self._bin}/postgres -D {self._data} -p {self.port} -c listen_addresses=127.0.0.1".split(),
+                    *["-c", "unix_socket_directories=", "-c", "fsync=off"],
+                ],
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                cwd="/",
+            )
+        try:
+            wait_until(self._ready, what="Postgres' start")
+        except TimeoutError as error:
+            raise RuntimeError(self._log.read_text()[-3000:]) from error
+
+    def _ready(self) -> bool:
+        """Whether it takes connections: it listens before it does."""
+        asked = subprocess.run(
+            [str(self._bin / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)], check=False
         )
-        wait_until(lambda: _listens(self.port), what="Postgres' start")
+        return asked.returncode == 0
 
     def create(self) -> None:
         for statement in (

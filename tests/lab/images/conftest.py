@@ -1,0 +1,62 @@
+"""A stand-in's server on loopback, and a client that asks it."""
+
+import http.client
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from http.server import ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from lab.images.standins.common import Service
+
+
+@dataclass
+class Client:
+    """Asks one server."""
+
+    port: int
+
+    def ask(
+        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None, key: str = ""
+    ) -> tuple[int, Any]:
+        """Status, and the body: an object where it is JSON, else text or bytes."""
+        status, content, kind = self.raw(method, path, body, headers, key)
+        if "json" in kind:
+            return status, json.loads(content or b"null")
+        return status, content.decode() if kind.startswith("text/") else content
+
+    def raw(
+        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None, key: str = ""
+    ) -> tuple[int, bytes, str]:
+        """Status, body and type as they came."""
+        sent = dict(headers or {})
+        if key:
+            sent["authorization"] = f"Bearer {key}"
+        if isinstance(body, dict | list):
+            body = json.dumps(body)
+            sent.setdefault("content-type", "application/json")
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request(method, path, body, sent)
+            response = connection.getresponse()
+            return response.status, response.read(), response.getheader("content-type") or ""
+        finally:
+            connection.close()
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Service], Client]]:
+    """Starts servers, and stops them after the test."""
+    servers: list[ThreadingHTTPServer] = []
+
+    def start(service: Service) -> Client:
+        server = service.start(0, "127.0.0.1")
+        servers.append(server)
+        return Client(server.server_address[1])
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()

@@ -1,0 +1,138 @@
+"""The catalog and how images are composed of it: everything that needs neither Docker nor a large layer."""
+
+import io
+import json
+import re
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from lab.images.archive import File, Image, SmallLayer, load_stream, small_layer
+from lab.images.authority import authority, issue
+from lab.images.build import keys_of
+from lab.images.catalog import catalog
+from lab.images.compose import HERE, _files, references, tmpfs_of, with_imports
+from lab.images.entry import Entry
+from lab.images.recipes import RECIPES
+from lab.images.services import dockerfile
+from topology.catalog import SERVICES
+from topology.images import BUILDS, IMAGES
+
+ENTRIES = {**catalog(n8n=True), **{f"{key} (no n8n)": entry for key, entry in catalog(n8n=False).items()}}
+LISTED = pytest.mark.parametrize(("key", "entry"), ENTRIES.items(), ids=ENTRIES)
+
+
+@pytest.mark.parametrize("n8n", [True, False])
+def test_every_image_of_the_program_has_an_entry(n8n: bool) -> None:
+    assert catalog(n8n=n8n).keys() == {*IMAGES, *BUILDS}
+
+
+def test_n8n_is_real_unless_it_is_spared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LAB_N8N", raising=False)
+    assert catalog()["n8n"].real
+    monkeypatch.setenv("LAB_N8N", "stand-in")
+    assert not catalog()["n8n"].real
+
+
+@LISTED
+def test_an_entry_says_what_it_is_and_why(key: str, entry: Entry) -> None:
+    assert len(entry.reason) > 10
+    assert entry.real is not bool(entry.stand_in)
+    assert "\n" not in entry.reason
+
+
+@LISTED
+def test_an_entry_is_made_of_what_there_is(key: str, entry: Entry) -> None:
+    assert set(entry.layers) <= RECIPES.keys()
+    assert all((HERE / source).is_file() for source in entry.files.values())
+    assert all(folder.is_dir() for folder in entry.trees.values())
+    assert not entry.stand_in or (HERE / "standins" / f"{entry.stand_in}.py").is_file()
+
+
+@LISTED
+def test_every_service_finds_its_places_for_a_tmpfs(key: str, entry: Entry, tmp_path: Path) -> None:
+    name = key.partition(" ")[0]
+    files = _files(name, entry, authority(tmp_path))
+    for path in tmpfs_of(name):
+        placed = files[path.replace("/var/run/", "/run/")]
+        assert placed.folder
+        assert placed.mode == 0o1777
+
+
+@LISTED
+def test_no_file_takes_the_place_of_a_link_of_debian(key: str, entry: Entry, tmp_path: Path) -> None:
+    files = _files(key.partition(" ")[0], entry, authority(tmp_path))
+    assert not [path for path in files if path.startswith(("/bin/", "/sbin/", "/lib/", "/var/run/"))]
+
+
+def test_a_stand_in_goes_in_with_what_it_imports() -> None:
+    assert with_imports("vllm") == {"__init__", "vllm", "common", "openai", "faults"}
+
+
+def test_no_stand_in_needs_more_than_the_standard_library_and_yaml() -> None:
+    texts = [path.read_text() for path in (HERE / "standins").glob("*.py")]
+    names = {n for text in texts for n in re.findall(r"(?m)^(?:from|import) (\w+)", text)}
+    import sys
+
+    assert names - sys.stdlib_module_names == {"lab", "yaml"}
+
+
+def test_a_node_gets_what_its_services_need_and_no_more() -> None:
+    gpu, control = set(keys_of("gpu")), set(keys_of("control"))
+    assert gpu | control == {*(service.image for service in SERVICES), "busybox", "envoy"}
+    assert "n8n" not in gpu
+    assert "vllm" not in control
+
+
+def test_references_are_what_the_program_asks_for() -> None:
+    found = references({"redis": "lab/redis:1", "agents": "lab/agents:2"})
+    assert found == {IMAGES["redis"].reference: "lab/redis:1", "agentic-mesh/agents:local": "lab/agents:2"}
+
+
+def test_a_dockerfile_says_how_its_container_starts() -> None:
+    entry = dockerfile(
+        'FROM a AS b\nENV NO=1\nFROM a\nENV PATH=/x:/y \\\n    # why\n    TEXT="two words"\nWORKDIR /w\n'
+        'ENTRYPOINT ["python", "-m", "x"]\nCMD ["serve"]\n'
+    )
+    assert entry.env == {"PATH": "/x:/y", "TEXT": "two words"}
+    assert (entry.working_dir, entry.entrypoint, entry.command) == ("/w", ("python", "-m", "x"), ("serve",))
+
+
+def test_the_same_files_make_the_same_layer() -> None:
+    files = {"/b/x.sh": File(b"x", 0o755), "/a": File(folder=True, owner=(7, 8), mode=0o1777), "/c": File(link="/b")}
+    layer = small_layer(files)
+    assert layer == small_layer(dict(reversed(files.items())))
+    with tarfile.open(fileobj=io.BytesIO(layer.content)) as tar:
+        found = {entry.name: entry for entry in tar}
+    assert (found["a"].isdir(), found["a"].uid, found["a"].gid, found["a"].mode) == (True, 7, 8, 0o1777)
+    assert (found["b/x.sh"].mode, found["c"].linkname) == (0o755, "/b")
+
+
+def test_an_archive_holds_each_layer_once_and_none_that_is_known() -> None:
+    shared, own = SmallLayer(b"shared" * 200), SmallLayer(b"own")
+    images = [Image("lab/a:1", (shared, own)), Image("lab/b:1", (shared,), {"Cmd": ["sh"]})]
+
+    def loaded(known: frozenset[str] = frozenset()) -> tarfile.TarFile:
+        return tarfile.open(fileobj=io.BytesIO(b"".join(load_stream(images, known=known))))
+
+    with loaded() as tar:
+        names = tar.getnames()
+        manifest = json.load(tar.extractfile("manifest.json") or io.BytesIO())
+    assert len(names) == len(set(names)) == 5
+    assert [entry["RepoTags"] for entry in manifest] == [["lab/a:1"], ["lab/b:1"]]
+    assert manifest[0]["Layers"][0] == manifest[1]["Layers"][0]
+    with loaded(frozenset([shared.diff_id])) as tar:
+        assert len(tar.getnames()) == 4
+
+
+def test_certificates_are_of_one_authority(tmp_path: Path) -> None:
+    from cryptography import x509
+
+    found = issue(tmp_path, "apis", ["api.example.com", "other.example.com"])
+    signer = x509.load_pem_x509_certificate(authority(tmp_path).certificate.read_bytes())
+    leaf = x509.load_pem_x509_certificate(found.certificate.read_bytes())
+    leaf.verify_directly_issued_by(signer)
+    names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == ["api.example.com", "other.example.com"]
+    assert found.key.stat().st_mode & 0o077 == 0

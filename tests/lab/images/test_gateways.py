@@ -1,0 +1,226 @@
+"""The stand-ins of gateway, dashboards, logs and workflows."""
+
+import base64
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from lab.images.standins import alloy, gpu_exporter, grafana, kong, kong_config, loki, n8n, runners
+from lab.images.standins.common import EVENTS, Answer, Request, Service, events
+from lab.images.standins.redis_counter import RedisCounter, RedisError
+from render.kong import REQUEST_MIB
+from render.kong import kong_config as rendered
+from render.logs import alloy_config
+from tests.lab.images.conftest import Client
+
+Serve = Callable[[Service], Client]
+KEY = {"apikey": "owner"}
+
+
+@pytest.fixture
+def upstream(serve: Serve) -> Client:
+    """Tells what it was sent."""
+    service = Service("upstream")
+    service.fallback = lambda r: {"path": r.path, "query": dict(r.query), "headers": dict(r.headers), "n": len(r.body)}
+    service.route("GET", "/v1/stream")(lambda _: Answer(slowly(), type=EVENTS))
+
+    def slowly() -> Iterator[bytes]:
+        for event in events([1, 2]):
+            yield event
+            time.sleep(0.05)
+
+    return serve(service)
+
+
+@pytest.fixture
+def config(upstream: Client) -> dict[str, Any]:
+    """The program's own file, with every service behind it on loopback and no Redis."""
+    text = rendered(
+        owner_key="owner",
+        upstream_keys={name: f"{name}-key" for name in ("langgraph", "litellm", "whisper", "ocr")},
+        redis_password="unused",
+    )
+    found: dict[str, Any] = yaml.safe_load(text)
+    for service in found["services"]:
+        service["url"] = f"http://127.0.0.1:{upstream.port}"
+    for plugin in found["plugins"]:
+        if plugin["name"] == "rate-limiting":
+            plugin["config"] = {"minute": 5, "limit_by": "consumer", "policy": "local"}
+    return found
+
+
+def gateway(serve: Serve, config: dict[str, Any]) -> Client:
+    return serve(kong.Proxy(kong_config.load(yaml.safe_dump(config))).service)
+
+
+def test_kong_wants_a_key_but_for_webhooks(serve: Serve, config: dict[str, Any]) -> None:
+    client = gateway(serve, config)
+    assert client.ask("GET", "/v1/models")[0] == 401
+    assert client.ask("GET", "/v1/models", None, {"apikey": "wrong"})[0] == 401
+    assert client.ask("GET", "/v1/models?apikey=owner")[0] == 401
+    assert client.ask("GET", "/v1/models", None, KEY)[0] == 200
+    assert client.ask("GET", "/webhook/x")[0] == 200
+    assert client.ask("GET", "/elsewhere", None, KEY)[0] == 404
+
+
+def test_kong_puts_the_services_key_in_the_clients_place(serve: Serve, config: dict[str, Any]) -> None:
+    client = gateway(serve, config)
+    _, sent = client.ask("POST", "/models/v1/chat?x=1", {"a": 1}, {**KEY, "authorization": "Bearer mine"})
+    assert (sent["path"], sent["query"]) == ("/v1/chat", {"x": "1"})
+    assert sent["headers"]["authorization"] == "Bearer litellm-key"
+    assert "apikey" not in sent["headers"]
+    assert client.ask("GET", "/v1/keep", None, KEY)[1]["path"] == "/v1/keep"
+
+
+def test_kong_limits_rate_and_size(serve: Serve, config: dict[str, Any]) -> None:
+    client = gateway(serve, config)
+    statuses = [client.ask("GET", "/v1/x", None, KEY)[0] for _ in range(7)]
+    assert statuses == [200] * 5 + [429] * 2
+    for plugin in config["plugins"]:
+        if plugin["name"] == "request-size-limiting":
+            assert plugin["config"]["allowed_payload_size"] == REQUEST_MIB
+            plugin["config"]["allowed_payload_size"] = 1
+    client = gateway(serve, config)
+    assert client.ask("POST", "/v1/x", "y" * (1 << 20), KEY)[0] == 200
+    assert client.ask("POST", "/v1/x", "y" * ((1 << 20) + 1), KEY)[0] == 413
+
+
+def test_kong_wants_the_group(serve: Serve, config: dict[str, Any]) -> None:
+    config["consumers"][0]["acls"] = [{"group": "others"}]
+    assert gateway(serve, config).ask("GET", "/v1/x", None, KEY)[0] == 403
+
+
+def test_kong_passes_a_stream_on(serve: Serve, config: dict[str, Any]) -> None:
+    status, content, kind = gateway(serve, config).raw("GET", "/v1/stream", None, KEY)
+    assert (status, kind, content) == (200, EVENTS, b"".join(events([1, 2])))
+
+
+def test_kong_tells_of_a_service_that_is_away(serve: Serve, config: dict[str, Any]) -> None:
+    for service in config["services"]:
+        service["url"] = "http://127.0.0.1:1"
+    assert gateway(serve, config).ask("GET", "/v1/x", None, KEY)[0] == 502
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"plugins": [{"name": "unheard-of"}]},
+        {"plugins": [{"name": "acl", "config": {"alow": []}}]},
+        {"_format_version": "9"},
+        {"upstrems": []},
+    ],
+)
+def test_kong_refuses_a_file_that_it_does_not_understand(config: dict[str, Any], change: dict[str, Any]) -> None:
+    with pytest.raises(kong_config.ConfigError):
+        kong_config.load(yaml.safe_dump({**config, **change}))
+
+
+def test_kong_counts_by_itself_while_redis_is_away() -> None:
+    with pytest.raises(RedisError):
+        RedisCounter("127.0.0.1", 1).add("key", 60)
+
+
+def test_kong_tells_prometheus(config: dict[str, Any], serve: Serve) -> None:
+    found = kong_config.load(yaml.safe_dump(config))
+    serve(kong.Proxy(found).service).ask("GET", "/v1/x", None, KEY)
+    status = serve(kong.status_service(found))
+    assert status.ask("GET", "/status/ready")[0] == 200
+    assert 'code="200",source="service",consumer="owner"} 1' in status.ask("GET", "/metrics")[1]
+
+
+def basic(user: str, password: str) -> dict[str, str]:
+    return {"authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
+
+
+def test_grafana_lets_its_administrator_in_and_asks_its_sources(serve: Serve, upstream: Client, tmp_path: Path) -> None:
+    (tmp_path / "datasources").mkdir()
+    source = {"name": "Prometheus", "type": "prometheus", "url": f"http://127.0.0.1:{upstream.port}"}
+    (tmp_path / "datasources" / "mesh.yaml").write_text(yaml.safe_dump({"datasources": [source]}))
+    client = serve(grafana.make("admin", "right", grafana.provisioned(tmp_path)))
+    assert client.ask("GET", "/api/health")[0] == 200
+    assert client.ask("GET", "/api/datasources")[0] == 401
+    assert client.ask("GET", "/api/datasources", None, basic("admin", "wrong"))[0] == 401
+    right = basic("admin", "right")
+    assert [s["name"] for s in client.ask("GET", "/api/datasources", None, right)[1]] == ["Prometheus"]
+    assert (
+        client.ask("GET", "/api/datasources/proxy/1/api/v1/query?query=up", None, right)[1]["path"] == "/api/v1/query"
+    )
+
+
+def test_logs_go_from_dockers_files_to_loki(serve: Serve, tmp_path: Path) -> None:
+    found = serve(loki.make(loki.Lines(tmp_path / "loki")))
+    log = tmp_path / "containers" / "abc" / "abc-json.log"
+    log.parent.mkdir(parents=True)
+    audit = json.dumps({"log": "access", "caller": "spiffe://agentic-mesh/oracle1/kong"})
+    now = time.strftime("%Y-%m-%dT%H:%M:%S.5Z", time.gmtime())
+    log.write_text(
+        "".join(json.dumps({"log": f"{x}\n", "stream": "stdout", "time": now}) + "\n" for x in ("hi", audit))
+    )
+    config = alloy.parse(alloy_config("oracle1"))
+    assert (config.labels, config.url) == ({"node": "oracle1"}, "http://loki:3100/loki/api/v1/push")
+    config = alloy.Config(str(tmp_path / "containers/*/*-json.log"), config.labels, config.fields, found_url(found))
+    shipper = alloy.Shipper(config, tmp_path)
+    shipper.round()
+    shipper.round()
+
+    def lines(query: str) -> list[str]:
+        from urllib.parse import quote
+
+        _, answer = found.ask("GET", f"/loki/api/v1/query_range?query={quote(query)}")
+        return [line for stream in answer["data"]["result"] for _, line in stream["values"]]
+
+    assert sorted(lines('{node="oracle1"}')) == sorted(["hi", audit])
+    assert lines('{log="access"} |= "kong"') == [audit]
+    assert lines('{node!="oracle1"}') == []
+    assert found.ask("GET", "/loki/api/v1/label/node/values")[1]["data"] == ["oracle1"]
+    assert len(loki.Lines(tmp_path / "loki").held) == 2
+
+
+def found_url(client: Client) -> str:
+    return f"http://127.0.0.1:{client.port}/loki/api/v1/push"
+
+
+def test_lines_wait_while_loki_is_away(tmp_path: Path) -> None:
+    log = tmp_path / "a-json.log"
+    log.write_text(json.dumps({"log": "x\n", "time": "2026-01-01T00:00:00Z"}) + "\n")
+    shipper = alloy.Shipper(alloy.Config(str(log), {}, (), "http://127.0.0.1:1/"), tmp_path)
+    shipper.round()
+    assert (shipper.positions, shipper.counts["errors"]) == ({}, 1)
+
+
+def test_a_runner_is_let_in_with_the_token(serve: Serve) -> None:
+    client = serve(n8n.broker("token"))
+    broker = f"http://127.0.0.1:{client.port}"
+    assert runners.granted(broker, "token") == "granted"
+    assert runners.granted(broker, "wrong") is None
+    assert runners.granted("http://127.0.0.1:1", "token") is None
+
+
+def test_n8n_is_ready_with_its_database(serve: Serve, upstream: Client) -> None:
+    assert serve(n8n.make(("127.0.0.1", upstream.port))).ask("GET", "/healthz/readiness")[0] == 200
+    client = serve(n8n.make(("127.0.0.1", 1)))
+    assert client.ask("GET", "/healthz/readiness")[0] == 503
+    assert client.ask("POST", "/webhook/a/b", "xyz")[1]["bytes"] == 3
+
+
+def test_a_card_gets_hot_on_request(serve: Serve, tmp_path: Path) -> None:
+    file = tmp_path / "gpu"
+    client = serve(gpu_exporter.make(file))
+    assert "DCGM_FI_DEV_GPU_TEMP{" in client.ask("GET", "/metrics")[1]
+    file.write_text("DCGM_FI_DEV_GPU_TEMP 91\n")
+    assert 'modelName="stand-in"} 91.0' in client.ask("GET", "/metrics")[1]
+
+
+def test_a_request_is_read_whole(serve: Serve) -> None:
+    def told(request: Request) -> Any:
+        return {"method": request.method, "n": len(request.body)}
+
+    service = Service("told")
+    service.fallback = told
+    client = serve(service)
+    assert client.ask("PUT", "/x", iter([b"abc", b"de"]))[1]["n"] == 5
