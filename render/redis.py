@@ -5,7 +5,7 @@ from typing import Final
 
 USERS: Final[Mapping[str, str]] = {
     "admin": "~* &* +@all",
-    "agents": "~agents:* &agents:* +@all -@admin -@dangerous +info",
+    "agents": "~agents:* ~autoclaim:agents:* &agents:* +@all -@admin -@dangerous +info",
     "litellm": "~litellm* &litellm* +@all -@admin -@dangerous +info +client|setinfo +client|setname",
     "n8n": "~bull* ~n8n* &n8n* &bull* +@all -@admin -@dangerous +info +client +keys",
     "kong": "~ratelimit:* +@read +@write +@scripting +@connection +ping -@dangerous",

@@ -90,7 +90,7 @@ SERVICES: Final = (
         resource="CPU",
         image="agents",
         user="1000:1000",
-        ports=(Port(number=8080, paths=("/v1/", "/health", "/metrics"), direct=True),),
+        ports=(Port(number=8080, paths=("/v1/", "/health", "/ready", "/metrics"), direct=True),),
         calls=(
             Call(to="litellm", paths=("/v1/",)),
             Call(to="qdrant", fallback="qdrant-replica"),
