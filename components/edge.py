@@ -7,9 +7,13 @@ from components.pod import Pod, PodArgs
 from components.public_certificate import public_certificate
 from render.edge import BODY_MIB, edge_server
 
-# The image renders its templates at start; ours takes the place of its server block.
+# The image renders its templates at start, from a folder that is root's: ours take the place of its own in a copy. The
+# tmpfs hides the folders that ModSecurity keeps bodies in.
 _START = (
-    "cp -f /config/default.conf.template /etc/nginx/templates/conf.d/default.conf.template && "
+    "rm -rf /tmp/templates && cp -r /etc/nginx/templates /tmp/templates && "
+    "cp -f /config/default.conf.template /tmp/templates/conf.d/default.conf.template && "
+    "mkdir -p /tmp/modsecurity/data /tmp/modsecurity/upload /tmp/modsecurity/tmp && "
+    "export NGINX_ENVSUBST_TEMPLATE_DIR=/tmp/templates && "
     "exec /docker-entrypoint.sh nginx -g 'daemon off;'"
 )
 
@@ -46,6 +50,8 @@ class Edge(pulumi.ComponentResource):
                     # Answers are streams of models; reading them whole would hold them back.
                     "MODSEC_RESP_BODY_ACCESS": "off",
                     "MODSEC_AUDIT_ENGINE": "RelevantOnly",
+                    # Without request headers: they hold keys, and the log is kept.
+                    "MODSEC_AUDIT_LOG_PARTS": "AFHZ",
                     "ACCESSLOG": "/var/log/nginx/access.log",
                     "ERRORLOG": "/var/log/nginx/error.log",
                 },

@@ -5,6 +5,10 @@ from typing import Final
 REQUESTS_PER_SECOND: Final = 20
 CONNECTIONS: Final = 40
 BODY_MIB: Final = 64
+_BODIES: Final = ",".join(
+    f"ctl:ruleRemoveTargetByTag=OWASP_CRS;{part}" for part in ("ARGS", "ARGS_NAMES", "REQUEST_BODY")
+)
+"""What the Core Rule Set does not look at where a prompt is expected."""
 
 
 def edge_server(domain: str, sidecar: str) -> str:
@@ -41,6 +45,15 @@ server {{
     client_max_body_size {BODY_MIB}m;
     client_header_timeout 10s;
     client_body_timeout 30s;
+
+    # With the client's address, not the proxy's: it is what the intrusion detection reads.
+    access_log /var/log/nginx/access.log combined;
+
+    # Prompts hold code and markup. Their bodies are data for a model; the rest of the request is still looked at.
+    modsecurity_rules "
+      SecRule REQUEST_URI \\"@rx ^/(v1|models)/\\" \\"id:10001,phase:1,pass,nolog,chain\\"
+        SecRule REQUEST_METHOD \\"@streq POST\\" \\"{_BODIES}\\"
+    ";
 
     location = /healthz {{
         modsecurity off;

@@ -89,6 +89,8 @@ def litellm_config(
             "max_budget": settings.budget.monthly_usd,
             "budget_duration": "30d",
             "max_internal_user_budget": settings.budget.per_key_usd,
+            # The mesh lets Prometheus alone read them.
+            "require_auth_for_metrics_endpoint": False,
             "turn_off_message_logging": True,
             "telemetry": False,
         },

@@ -59,6 +59,7 @@ def configuration(nginx: str, folder: Path, ports: tuple[int, int], backend: int
         ("listen 8090;", f"listen 127.0.0.1:{health};"),
         ("http://kong:8000", f"http://127.0.0.1:{backend}"),
         ("/config/", f"{folder}/"),
+        ("/var/log/nginx/", f"{folder}/"),
     ]
     said = subprocess.run([nginx, "-v"], capture_output=True, text=True, check=True).stderr
     version = tuple(int(part) for part in re.findall(r"\d+", said)[:3])

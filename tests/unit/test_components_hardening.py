@@ -17,6 +17,7 @@ CAPABILITIES = {
     "gpu-exporter": ["CAP_SYS_ADMIN"],
     "log-shipper": ["CAP_DAC_READ_SEARCH"],
     "backup": ["CAP_DAC_READ_SEARCH"],
+    "crowdsec": ["CAP_DAC_READ_SEARCH"],
 }
 PREFLIGHT_CAPABILITIES = ["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER"]
 EXECUTABLE_TMP = {"vllm", "comfyui", "interpreter"}

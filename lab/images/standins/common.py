@@ -115,6 +115,8 @@ class Service:
         self.name = name
         self.guard: Callable[[Request], None] = lambda _: None
         self.fallback: Handler | None = None
+        self.poll_seconds = 0.5
+        """How long it may take to notice that it shall end."""
         self.served: Counter[tuple[str, int]] = Counter()
         self._routes: list[tuple[str, re.Pattern[str], Handler]] = []
         self._lock = threading.Lock()
@@ -169,7 +171,7 @@ class Service:
         if tls is not None:
             # The handshake waits for the first read, in the connection's own thread: a slow client holds up nobody.
             server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(self.poll_seconds,), daemon=True).start()
         say(f"{self.name} (stand-in) listens on {server.server_address[1]}")
         return server
 

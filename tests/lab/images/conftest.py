@@ -52,6 +52,7 @@ def serve() -> Iterator[Callable[[Service], Client]]:
     servers: list[ThreadingHTTPServer] = []
 
     def start(service: Service) -> Client:
+        service.poll_seconds = 0.01
         server = service.start(0, "127.0.0.1")
         servers.append(server)
         return Client(server.server_address[1])
