@@ -113,6 +113,8 @@ def test_a_run_that_is_broken_off_does_not_harm_the_next(
     wait_until(lambda: any("restic" in Path(f"/proc/{c}/cmdline").read_text() for c in children(process.pid)), 10, "")
     busy = program.run("now")
     assert busy.returncode == 75, busy.stderr
+    # Broken off in the middle, not while it is still making its lock.
+    wait_until(lambda: program.restic("list", "locks").stdout.strip() != "", 20, "its lock")
     started = children(process.pid)
     process.send_signal(how)
     if how is signal.SIGKILL:
