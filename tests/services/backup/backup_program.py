@@ -154,3 +154,12 @@ def children(pid: int) -> list[int]:
         if int(fields[1]) == pid and fields[0] != "Z":
             found.append(int(path.parent.name))
     return found
+
+
+def bytes_read(pid: int) -> int:
+    """How much a process has read by now, from anywhere; 0 when it is gone."""
+    try:
+        counts = Path(f"/proc/{pid}/io").read_text()
+    except OSError:
+        return 0
+    return int(dict(line.split(": ") for line in counts.splitlines())["rchar"])
