@@ -122,6 +122,10 @@ lab-heal: setup ## Join it again.
 operator-cert: setup ## A short-lived client certificate for a person: make operator-cert NAME=you [HOURS=12].
 	@$(PY) -m scripts.operator_cert "$(NAME)" --hours "$(or $(HOURS),12)"
 
+.PHONY: diagnose
+diagnose: $(VENV)/run.stamp ## Which services of a node are not healthy, and why: make diagnose STACK=thanos [ARGS="--lines 50 vllm"].
+	@$(PY) -m scripts.diagnose --stack "$(STACK)" $(ARGS)
+
 # Upkeep.
 
 .PHONY: lock

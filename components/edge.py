@@ -52,8 +52,10 @@ class Edge(pulumi.ComponentResource):
                     "MODSEC_AUDIT_ENGINE": "RelevantOnly",
                     # Without request headers: they hold keys, and the log is kept.
                     "MODSEC_AUDIT_LOG_PARTS": "AFHZ",
-                    "ACCESSLOG": "/var/log/nginx/access.log",
-                    "ERRORLOG": "/var/log/nginx/error.log",
+                    # Names of our own: the image has links to its standard output under the usual ones, and Docker
+                    # copies them into a new volume, where the intrusion detection would follow them nowhere.
+                    "ACCESSLOG": "/var/log/nginx/edge-access.log",
+                    "ERRORLOG": "/var/log/nginx/edge-error.log",
                 },
             ),
             pulumi.ResourceOptions(parent=self),

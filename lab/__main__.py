@@ -8,13 +8,15 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from engine.cli import find_pulumi
 from engine.outcome import Outcome
 from engine.root import CHECKOUT
 from engine.toolchain import BuildError
-from lab import clouds, image_store, link, nodes, status
+from lab import clouds, link, nodes, status
+from lab.images.build import build_images, keys_of
 from lab.machine import LabError
 from lab.places import ADDRESSES, Node
 from lab.places import nodes as nodes_of
@@ -45,12 +47,22 @@ def opened(folder: Path) -> Iterator[tuple[tuple[Node, ...], Stacks]]:
         nodes.remove_nodes(folder)
         found = nodes.start_nodes(folder)
     aws = clouds.start_clouds(folder)
-    mapping = image_store.prepare_images(found, folder / "cache", say)
+    mapping = prepare_images(found, folder)
     with lab_providers(folder, mapping, aws) as ports:
         stacks = Stacks(CHECKOUT, folder / "stacks", pulumi, ports)
         for node in found:
             stacks.configure(node.name, lab_config(node))
         yield found, stacks
+
+
+def prepare_images(found: Sequence[Node], folder: Path) -> dict[str, str]:
+    """Bring each node the images of its role; what each reference of the program stands for."""
+    mapping: dict[str, str] = {}
+    with ThreadPoolExecutor(len(found)) as threads:
+        made = threads.map(lambda n: build_images(n.host, folder, say, keys=keys_of(n.role)), found)
+        for references in made:
+            mapping |= references
+    return mapping
 
 
 def operate(folder: Path, operation: str, chosen: Sequence[str]) -> int:

@@ -1,4 +1,8 @@
-"""Users, their policies and keys, and keys of KMS, through AWS' own API."""
+"""Users, their policies and keys, and keys of KMS, through AWS' own API.
+
+Users are the S3 server's own, so that a key opens what its user's policy allows there and nothing else. A user's
+policy is kept there as one of the account's, attached to the user: inside a user the server knows fewer actions.
+"""
 
 # ruff: noqa: ARG002 - the signatures are those of `Resource`
 
@@ -63,7 +67,7 @@ class User(Resource):
         """Make it."""
         path, tags = inputs.get("path", "/"), tags_of(inputs, "Key", "Value")
         made = call(api_of(config, "iam").create_user, UserName=inputs["name"], Path=path, Tags=tags)["User"]
-        return inputs["name"], {"arn": made["Arn"], "uniqueId": made["UserId"]}
+        return inputs["name"], {"arn": made["Arn"], "uniqueId": made.get("UserId", inputs["name"])}
 
     def read(self, config: Values, identifier: str, inputs: Values, outputs: Values) -> tuple[Values, Values] | None:
         """There or gone."""
@@ -77,7 +81,7 @@ class User(Resource):
         return {}
 
     def delete(self, config: Values, identifier: str, inputs: Values, outputs: Values) -> None:
-        """Refused while it has keys or policies."""
+        """AWS refuses it while it has keys or policies; the lab's server takes them along."""
         seen(api_of(config, "iam").delete_user, UserName=identifier)
 
 
@@ -95,34 +99,42 @@ class UserPolicy(Resource):
             yield Failure("policy", f"is no JSON: {error}")
 
     def create(self, config: Values, inputs: Values) -> tuple[str, Values]:
-        """Put it."""
-        call(
-            api_of(config, "iam").put_user_policy,
-            UserName=inputs["user"],
-            PolicyName=inputs["name"],
-            PolicyDocument=inputs["policy"],
-        )
-        return f"{inputs['user']}:{inputs['name']}", {}
+        """Make it and give it to its user."""
+        api, user = api_of(config, "iam"), inputs["user"]
+        name = f"{user}-{inputs['name']}"
+        made = call(api.create_policy, PolicyName=name, PolicyDocument=inputs["policy"])["Policy"]
+        call(api.attach_user_policy, UserName=user, PolicyArn=made["Arn"])
+        return f"{user}:{inputs['name']}", {}
 
     def read(self, config: Values, identifier: str, inputs: Values, outputs: Values) -> tuple[Values, Values] | None:
         """As it is now."""
+        api, arn = api_of(config, "iam"), _arn(identifier)
         user, _, name = identifier.partition(":")
-        found = seen(api_of(config, "iam").get_user_policy, UserName=user, PolicyName=name)
-        if found is None:
+        attached = (seen(api.list_attached_user_policies, UserName=user) or {}).get("AttachedPolicies", [])
+        found = seen(api.get_policy, PolicyArn=arn)
+        if found is None or arn not in [policy["PolicyArn"] for policy in attached]:
             return None
-        document = found["PolicyDocument"]
+        version = found["Policy"]["DefaultVersionId"]
+        document = call(api.get_policy_version, PolicyArn=arn, VersionId=version)["PolicyVersion"]["Document"]
         if "policy" in inputs and json.loads(inputs["policy"]) == document:
             return inputs, outputs
         return inputs | {"user": user, "name": name, "policy": json.dumps(document)}, outputs
 
     def update(self, config: Values, identifier: str, olds: Values, news: Values) -> Values:
-        """Put it anew."""
+        """Anew: the server makes no second version of one."""
+        self.delete(config, identifier, olds, {})
         return self.create(config, news)[1]
 
     def delete(self, config: Values, identifier: str, inputs: Values, outputs: Values) -> None:
-        """Take it away."""
-        user, _, name = identifier.partition(":")
-        seen(api_of(config, "iam").delete_user_policy, UserName=user, PolicyName=name)
+        """Take it from its user and away."""
+        api, arn = api_of(config, "iam"), _arn(identifier)
+        seen(api.detach_user_policy, UserName=identifier.partition(":")[0], PolicyArn=arn)
+        seen(api.delete_policy, PolicyArn=arn)
+
+
+def _arn(identifier: str) -> str:
+    """Of what stands for a user's policy."""
+    return f"arn:aws:iam:::policy/{identifier.replace(':', '-', 1)}"
 
 
 class AccessKey(Resource):

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 import time
 from collections.abc import Iterable
@@ -146,10 +145,8 @@ class Container(Resource):
 
 
 def _possible(spec: dict[str, Any]) -> dict[str, Any]:
-    """The lab's own exception: no more processors than there are, limits no higher than this machine lets be set."""
+    """The lab's own exception: limits no higher than this machine lets be set."""
     host = spec["HostConfig"]
-    if host.get("NanoCpus"):
-        host["NanoCpus"] = min(host["NanoCpus"], (os.cpu_count() or 1) * 10**9)
     for limit in host.get("Ulimits", ()):
         most = highest(limit["Name"])
         if most is not None:

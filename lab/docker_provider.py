@@ -226,7 +226,7 @@ def _local(config: Values, reference: str) -> str:
             return str(image["Id"])
     raise ResourceError(
         f"Unable to read Docker image into resource: the lab has no image for {reference}, and nothing is pulled "
-        "in the lab; add it to lab/image_store.py"
+        "in the lab; add it to lab/images/catalog.py"
     )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import docker
 from docker.errors import APIError
 
-from lab import daemons, link, resolver
+from lab import daemons, link, resolver, world
 from lab.machine import LabError, check_machine
 from lab.places import LOCK, RUN, Node, nodes
 
@@ -43,6 +43,7 @@ def start_nodes(folder: Path) -> tuple[Node, ...]:
         if not daemons.alive(node):
             daemons.crash(node)
     link.make_link(found)
+    world.make_world(found)
     with ThreadPoolExecutor(len(found)) as threads:
         list(threads.map(daemons.start_daemons, found))
     for node in found:
@@ -58,6 +59,7 @@ def remove_nodes(folder: Path, *, everything: bool = False) -> None:
             _remove_containers(node)
         daemons.stop_daemons(node)
         daemons.crash(node)
+    world.remove_world(nodes(folder))
     link.remove_link(nodes(folder))
     for node in nodes(folder):
         _remove_files(node, everything=everything)

@@ -6,14 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from topology.model import Role
+from topology.nodes import NODES
+
 PREFIX: Final = "agentic-mesh-lab"
 RUN: Final = Path("/run") / PREFIX
 """Sockets, process ids and what the daemons keep while they run. Fixed: a machine has room for one lab, and the path
 of a socket may not be long."""
 LOCK: Final = Path("/run") / f"{PREFIX}.lock"
 
-ADDRESSES: Final = {"thanos": "100.64.1.1", "oracle1": "100.64.1.2"}
+ADDRESSES: Final = {node.name: node.address for node in NODES}
 """The tailnet's nodes, as the architecture has them."""
+_ROLES: Final = {node.name: node.role for node in NODES}
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,11 @@ class Node:
     def address(self) -> str:
         """Its tailnet address."""
         return ADDRESSES[self.name]
+
+    @property
+    def role(self) -> Role:
+        """What runs on it."""
+        return _ROLES[self.name]
 
     @property
     def namespace(self) -> str:

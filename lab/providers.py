@@ -35,9 +35,9 @@ _WORKERS: Final = {"docker": 128}
 
 
 @contextlib.contextmanager
-def lab_providers(folder: Path, images: Mapping[str, str], aws: str) -> Iterator[Mapping[str, int]]:
+def lab_providers(folder: Path, images: Mapping[str, str], aws: Mapping[str, str]) -> Iterator[Mapping[str, int]]:
     """The providers' ports by package, for as long as the context lasts."""
-    environment = {"folder": str(folder), "images": dict(images), "aws": aws}
+    environment = {"folder": str(folder), "images": dict(images), "aws": dict(aws)}
     with (folder / "providers.log").open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "lab.providers"],

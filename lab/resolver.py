@@ -29,8 +29,6 @@ _ANSWERS: Final = 0x8580
 
 def start_resolver(node: Node) -> None:
     """Start it where it does not run; it reads the names anew for each question."""
-    if not names_file(node).exists():
-        names_file(node).write_text("{}")
     module = (sys.executable, "-m", "lab.resolver")
     command = in_namespace(node.namespace, *module, node.address, str(names_file(node)))
     processes.start(command, node.run / "resolver.pid", node.folder / node.name / "resolver.log", cwd=CHECKOUT)

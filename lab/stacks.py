@@ -124,6 +124,8 @@ def lab_config(node: Node) -> dict[str, Any]:
         "agentic-mesh:dockerHost": node.host,
         "agentic-mesh:dataRoot": str(node.data_root),
         "agentic-mesh:allowOldDocker": True,
+        "agentic-mesh:allowUnencryptedData": True,
+        "agentic-mesh:hostCpus": os.cpu_count(),
         "agentic-mesh:gpuMemoryGib": 24,
         "agentic-mesh:domain": "oracle1.example.com",
         "agentic-mesh:publicAddress": PUBLIC_ADDRESS,

@@ -8,8 +8,10 @@ from typing import Any, Final
 import docker
 
 from engine.table import table as columns
-from lab import daemons, image_store, processes
+from lab import daemons, processes
+from lab.images.catalog import catalog
 from lab.places import Node
+from topology.catalog import SERVICES
 
 _HEADER: Final = ("node", "service", "software", "app", "health", "address")
 _MIB: Final = 1024 * 1024
@@ -66,18 +68,18 @@ def memory(node: Node) -> str:
 
 
 def _rows(node: Node) -> Iterator[tuple[str, ...]]:
-    real = {recipe.key: recipe for recipe in image_store.recipes()}
+    entries = catalog()
     found = containers(node)
     proxies = {_labels(state)["agentic-mesh.service"]: state for state in found if part(state) in ("proxy", "gateway")}
     apps = {_labels(state)["agentic-mesh.service"]: state for state in found if part(state) == "app"}
-    keys = image_store.keys_by_service()
+    images = {service.name: service.image for service in SERVICES}
     for name, proxy in proxies.items():
-        recipe = real[keys.get(name, "envoy")]
+        entry = entries[images.get(name, "envoy")]
         app = apps.get(name)
         yield (
             node.name,
             name,
-            "real" if recipe.real else "stand-in",
+            "real" if entry.real else "stand-in",
             app["State"]["Status"] if app else "-",
             health(proxy),
             _address(proxy),

@@ -20,7 +20,7 @@ import pulumi.automation as auto
 from engine.outcome import Outcome
 from engine.plan import project_program
 
-_PROGRESS_SECONDS: Final = 0.5
+_PROGRESS_SECONDS: Final = 5
 _GAVE_UP: Final = "the program gave up"
 _PARALLEL: Final = 32
 """Creations wait for health; the engine's own default, four for each core, would queue them."""

@@ -47,7 +47,7 @@ server {{
     client_body_timeout 30s;
 
     # With the client's address, not the proxy's: it is what the intrusion detection reads.
-    access_log /var/log/nginx/access.log combined;
+    access_log /var/log/nginx/edge-access.log combined;
 
     # Prompts hold code and markup. Their bodies are data for a model; the rest of the request is still looked at.
     modsecurity_rules "
@@ -111,8 +111,8 @@ def crowdsec_acquisition() -> str:
     """What is read: the edge's access and error logs."""
     return """\
 filenames:
-  - /var/log/edge/access.log
-  - /var/log/edge/error.log
+  - /var/log/edge/edge-access.log
+  - /var/log/edge/edge-error.log
 labels:
   type: nginx
 """

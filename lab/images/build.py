@@ -19,6 +19,7 @@ from lab.images.archive import Image, load_stream
 from lab.images.catalog import catalog
 from lab.images.compose import PREFIX, compose, references
 from lab.images.layers import Say
+from lab.machine import LabError
 from topology.catalog import SERVICES
 from topology.model import Role
 
@@ -26,7 +27,7 @@ MAP: Final = "images.json"
 """Below the folder: {reference of the program: tag of the lab's image}, for the provider of `docker.RemoteImage`."""
 
 
-class ImageError(RuntimeError):
+class ImageError(LabError):
     """An image could not be brought to a node; the message holds what Docker said."""
 
 

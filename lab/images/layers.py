@@ -15,10 +15,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.machine import LabError
+
 Say = Callable[[str], None]
 
 
-class LayerError(RuntimeError):
+class LayerError(LabError):
     """A layer cannot be made; the message holds the end of what the failing command said."""
 
 

@@ -48,12 +48,6 @@ UNPACKED: Final = ("crowdsec",)
 LEFT_OUT: Final = ("doc", "man", "info", "locale", "javascript", "i18n", "lintian", "zoneinfo/right")
 """Folders of /usr/share that no container reads."""
 BUSYBOX: Final = Path("/bin/busybox")
-CAT: Final = """#!/bin/sh
-case "$1" in /sys/dev/block/*/dm/uuid) echo CRYPT-LUKS2-none-this-is-the-lab; exit 0;; esac
-exec /bin/busybox cat "$@"
-"""
-"""A lab has no encrypted disk, and a virtual kernel often cannot make one: the preflight is told that it has. A stated
-exception of the lab."""
 NODE: Final = "22.23.3"
 N8N: Final = "1.123.5"
 
@@ -163,7 +157,7 @@ def _n8n(root: Path) -> None:
 
 
 def _busybox(root: Path) -> None:
-    """Debian's static busybox under all its names, with a `cat` that answers for a disk that the lab does not have."""
+    """Debian's static busybox under all its names."""
     if not BUSYBOX.exists():
         raise LayerError(f"{BUSYBOX} is missing: apt-get install busybox-static")
     for folder in ("bin", "etc", "proc", "sys", "dev", "root", "var"):
@@ -173,9 +167,8 @@ def _busybox(root: Path) -> None:
     shutil.copy(BUSYBOX, root / "bin/busybox")
     names = subprocess.run([str(BUSYBOX), "--list"], capture_output=True, text=True, check=True).stdout.split()
     for name in names:
-        if name not in ("busybox", "cat"):
+        if name != "busybox":
             (root / "bin" / name).symlink_to("/bin/busybox")
-    _write(root / "bin/cat", CAT, 0o755)
     _write(root / "etc/passwd", "root:x:0:0:root:/root:/bin/sh\n")
     _write(root / "etc/group", "root:x:0:\n")
 
@@ -189,15 +182,12 @@ def _service(key: str, root: Path) -> None:
 
 
 def _python(target: Path, *requirements: str, deps: bool = True) -> None:
-    """Install wheels for Debian's Python into a folder, with uv where there is one: it is several times as fast."""
-    near = Path(sys.executable).with_name("uv")
-    uv = str(near) if near.exists() else shutil.which("uv")
-    installer = [uv, "pip"] if uv else [sys.executable, "-m", "pip"]
-    platform = ("--python-platform", "x86_64-manylinux_2_40") if uv else ("--platform", "manylinux_2_28_x86_64")
-    more = () if uv else ("--platform", "manylinux2014_x86_64", "--no-compile", "--disable-pip-version-check")
+    """Install wheels for Debian's Python into a folder."""
     _run(
-        *(*installer, "install", "--quiet", "--target", str(target), "--only-binary", ":all:"),
-        *("--python-version", PYTHON, *platform, *more, *([] if deps else ["--no-deps"]), *requirements),
+        *(str(Path(sys.executable).with_name("uv")), "pip", "install", "--quiet", "--target", str(target)),
+        *("--only-binary", ":all:", "--python-version", PYTHON, "--python-platform", "x86_64-manylinux_2_40"),
+        # Copied: a hard link that another layer's installation adds to a file looks like a change to who packs it.
+        *("--link-mode", "copy", *([] if deps else ["--no-deps"]), *requirements),
     )
 
 
@@ -233,7 +223,7 @@ RECIPES: Final[Mapping[str, Recipe]] = {
     recipe.name: recipe
     for recipe in (
         *map(_own, LAYOUTS),
-        Recipe("busybox", "busybox: 1 second", f"{CAT} {_busybox_version()} {_stamp(_busybox)}", _busybox),
+        Recipe("busybox", "busybox: 1 second", f"{_busybox_version()} {_stamp(_busybox)}", _busybox),
         Recipe("debian", "Debian and its software: 2 minutes", f"{SUITE} {DEBIAN} {_stamp(_debian)}", _debian),
         Recipe("envoy", "Envoy: 10 seconds", _stamp(_envoy), _envoy),
         Recipe("minilm", "a small embedding model: 15 seconds", f"{PYTHON} {_stamp(_minilm)}", _minilm),

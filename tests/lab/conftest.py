@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from engine.toolchain import PULUMI, tool_path
-from lab import clouds, image_store, nodes
+from lab import clouds, nodes
+from lab.__main__ import prepare_images
 from lab.machine import LabError, check_machine
 from lab.places import Node
 from lab.providers import lab_providers

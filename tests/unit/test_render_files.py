@@ -87,7 +87,7 @@ def test_the_edge_is_probed_and_crowdsec_listens_as_the_table_says() -> None:
 def test_crowdsec_reads_where_it_sees_the_edge_s_logs() -> None:
     acquisition = yaml.safe_load(crowdsec_acquisition())
     [read] = GRAPH.reads(GRAPH.service("crowdsec"), "oracle1")
-    assert acquisition["filenames"] == [f"{read.path}/access.log", f"{read.path}/error.log"]
+    assert acquisition["filenames"] == [f"{read.path}/edge-access.log", f"{read.path}/edge-error.log"]
 
 
 def test_a_secret_reaches_the_environment_and_never_the_command(tmp_path: Path) -> None:
