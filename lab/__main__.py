@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 
-from engine.cli import find_pulumi
-from engine.outcome import Outcome
 from engine.root import CHECKOUT
 from engine.toolchain import BuildError
 from lab import clouds, link, nodes, status
-from lab.images.build import build_images, keys_of
 from lab.machine import LabError
-from lab.places import ADDRESSES, Node
+from lab.places import ADDRESSES
 from lab.places import nodes as nodes_of
-from lab.providers import lab_providers
-from lab.stacks import Stacks, lab_config
+from lab.session import open_session, operate
 
 FOLDER = CHECKOUT / ".lab"
 """Everything that the lab makes, by default."""
@@ -35,58 +29,17 @@ def say(text: str) -> None:
 _STARTED = time.monotonic()
 
 
-@contextlib.contextmanager
-def opened(folder: Path) -> Iterator[tuple[tuple[Node, ...], Stacks]]:
-    """The running lab with its images, clouds and providers; nodes and their stacks."""
-    pulumi = find_pulumi()
-    folder.mkdir(parents=True, exist_ok=True)
-    say("nodes: namespaces, link, Docker daemons")
-    found = nodes.start_nodes(folder)
-    if not (folder / "stacks").exists() and any(nodes.has_containers(node) for node in found):
-        say("clearing away what a killed lab left")
-        nodes.remove_nodes(folder)
-        found = nodes.start_nodes(folder)
-    aws = clouds.start_clouds(folder)
-    mapping = prepare_images(found, folder)
-    with lab_providers(folder, mapping, aws) as ports:
-        stacks = Stacks(CHECKOUT, folder / "stacks", pulumi, ports)
-        for node in found:
-            stacks.configure(node.name, lab_config(node))
-        yield found, stacks
-
-
-def prepare_images(found: Sequence[Node], folder: Path) -> dict[str, str]:
-    """Bring each node the images of its role; what each reference of the program stands for."""
-    mapping: dict[str, str] = {}
-    with ThreadPoolExecutor(len(found)) as threads:
-        made = threads.map(lambda n: build_images(n.host, folder, say, keys=keys_of(n.role)), found)
-        for references in made:
-            mapping |= references
-    return mapping
-
-
-def operate(folder: Path, operation: str, chosen: Sequence[str]) -> int:
+def run(folder: Path, operation: str, chosen: Sequence[str]) -> int:
     """One operation on stacks, in the order in which they need each other."""
-    with nodes.locked(), opened(folder) as (found, stacks):
-        order = [node.name for node in found if not chosen or node.name in chosen]
-        if operation == "destroy":
-            order.reverse()
-        outcomes = []
-        for name in order:
-            outcomes.append(stacks.operate(operation, name, progress=lambda s, n: say(f"{operation} {s}: {n} done")))
-            _report(operation, outcomes[-1])
-            if outcomes[-1].errors and operation == "up":
-                break
+    with nodes.locked():
+        session = open_session(folder, say)
+        with session.stacks() as stacks:
+            outcomes = operate(
+                stacks, operation, [n.name for n in session.nodes if n.name in (chosen or ADDRESSES)], say
+            )
     if operation == "up":
-        print(status.table(nodes_of(folder)))
+        print(status.table(session.nodes))
     return 0 if all(outcome.passed for outcome in outcomes) else 1
-
-
-def _report(operation: str, outcome: Outcome) -> None:
-    counts = ", ".join(f"{count} {name}" for name, count in sorted(outcome.operations.items()))
-    say(f"{operation} {outcome.stack}: {counts or 'nothing'} in {outcome.seconds:.0f} s")
-    for error in outcome.errors:
-        print(f"  error: {error}", file=sys.stderr)
 
 
 def down(folder: Path, *, everything: bool) -> int:
@@ -129,7 +82,7 @@ def main() -> int:
                 act(next(node for node in nodes_of(folder) if node.name == args.node))
                 return 0
             case _:
-                return operate(folder, args.command, args.stacks)
+                return run(folder, args.command, args.stacks)
     except (LabError, BuildError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -20,8 +21,8 @@ from lab.images.authority import authority
 from lab.machine import LabError, in_namespace, succeeds
 from lab.places import RUN
 
-_RUN: Final = RUN / "clouds"
-_FOLDER: Final = _RUN / "folder"
+RUNNING: Final = RUN / "clouds"
+_FOLDER: Final = RUNNING / "folder"
 _SECONDS: Final = 90
 _RECORDS: Final = ("mail.jsonl", "webhook.jsonl", "strays.jsonl")
 
@@ -30,13 +31,13 @@ def start_clouds(folder: Path) -> dict[str, str]:
     """Start the servers that do not run; where the providers find AWS, and with which credentials."""
     if not succeeds(*in_namespace(world.NAMESPACE, "true")):
         raise LabError("the lab has no world outside yet; world.make_world makes it")
-    if not any(processes.alive(pid) for pid in _RUN.glob("*.pid")):
+    if not any(processes.alive(pid) for pid in RUNNING.glob("*.pid")):
         _forget(folder)
-    _RUN.mkdir(parents=True, exist_ok=True)
+    RUNNING.mkdir(parents=True, exist_ok=True)
     _FOLDER.write_text(str(folder))
     signer = authority(folder)
     starts: dict[str, tuple[Callable[[], None], Callable[[], bool]]] = {
-        "s3": (lambda: s3_server.start_s3(folder, _RUN), lambda: _listens(world.S3, 443)),
+        "s3": (lambda: s3_server.start_s3(folder, RUNNING), lambda: _listens(world.S3, 443)),
         "aws": (lambda: _start(folder, "aws", "lab.clouds"), lambda: _listens(world.AWS, 80)),
         "apis": (
             lambda: _start(folder, "apis", "lab.images.outside", "--folder", str(folder), "--address", world.APIS),
@@ -65,20 +66,20 @@ def start_clouds(folder: Path) -> dict[str, str]:
 
 def stop_clouds() -> None:
     """Stop them; what they held is gone, certificates and logs stay."""
-    s3_server.stop_s3(_RUN)
-    for pid in _RUN.glob("*.pid"):
+    s3_server.stop_s3(RUNNING)
+    for pid in RUNNING.glob("*.pid"):
         processes.stop(pid, seconds=5)
     # What a killed command started and did not write down.
-    processes.kill(processes.mentioning(_RUN))
+    processes.kill(processes.mentioning(RUNNING))
     if _FOLDER.exists():
         _forget(Path(_FOLDER.read_text()))
-    shutil.rmtree(_RUN, ignore_errors=True)
+    shutil.rmtree(RUNNING, ignore_errors=True)
 
 
 def _start(folder: Path, name: str, module: str, *arguments: str) -> None:
     """A module in the world. Its own arguments name nothing below RUN, by which `processes` knows what is the lab's."""
-    command = (sys.executable, "-X", f"lab={_RUN}", "-m", module, *arguments)
-    processes.start(in_namespace(world.NAMESPACE, *command), _RUN / f"{name}.pid", folder / f"{name}.log", CHECKOUT)
+    command = (sys.executable, "-X", f"lab={RUNNING}", "-m", module, *arguments)
+    processes.start(in_namespace(world.NAMESPACE, *command), RUNNING / f"{name}.pid", folder / f"{name}.log", CHECKOUT)
 
 
 def _listens(address: str, port: int) -> bool:
@@ -98,8 +99,6 @@ def _forget(folder: Path) -> None:
 
 def main() -> None:
     """Serve AWS' interfaces as moto has them, until a signal ends it."""
-    import signal
-
     from moto.server import ThreadedMotoServer
 
     argparse.ArgumentParser(description=__doc__).parse_args()

@@ -39,7 +39,7 @@ def start_s3(folder: Path, run: Path) -> None:
     for path in (data, own):
         path.mkdir(parents=True, exist_ok=True)
     # `issue` joins the names to one list, in which an address, for the providers, needs its own kind.
-    found = issue(folder, "s3", (ENDPOINT, *map(world.STORE.host, world.NODES), f"{ENDPOINT},IP:{world.S3}"))
+    found = issue(folder, "s3", (ENDPOINT, f"*.{ENDPOINT},IP:{world.S3}"))
     identities(folder)
     command = [
         *(str(_program()), "-logtostderr=true", "server", f"-dir={data}", f"-ip={_INSIDE}", f"-ip.bind={_INSIDE}"),

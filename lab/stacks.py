@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -67,9 +67,20 @@ class Stacks:
         settings: dict[str, Any] = yaml.safe_load(path.read_text()) if path.exists() else {}
         settings["config"] = dict(config)
         path.write_text(yaml.safe_dump(settings, sort_keys=False))
-        project = yaml.safe_load((self.project / "Pulumi.yaml").read_text())["name"]
-        if not (self.folder / "state" / ".pulumi" / "stacks" / project / f"{stack}.json").exists():
+        if not self._state(stack).exists():
             self.command("stack", "init", stack, "--no-select")
+
+    def outputs(self, stack: str) -> Mapping[str, Any]:
+        """What a stack exports by now, as its state has it: secrets stay encrypted."""
+        latest = json.loads(self._state(stack).read_text())["checkpoint"]["latest"] or {}
+        for resource in latest.get("resources", ()):
+            if resource["type"] == "pulumi:pulumi:Stack":
+                return resource.get("outputs") or {}
+        return {}
+
+    def _state(self, stack: str) -> Path:
+        project = str(yaml.safe_load((self.project / "Pulumi.yaml").read_text())["name"])
+        return self.folder / "state" / ".pulumi" / "stacks" / project / f"{stack}.json"
 
     def command(self, *words: str) -> str:
         """Run one command of the engine and return what it prints."""
@@ -131,8 +142,3 @@ def lab_config(node: Node) -> dict[str, Any]:
         "agentic-mesh:publicAddress": PUBLIC_ADDRESS,
         "pulumi:disable-default-providers": ["*"],
     }
-
-
-def succeeded(outcomes: Sequence[Outcome]) -> bool:
-    """Whether all of it went well."""
-    return all(outcome.passed for outcome in outcomes)

@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from lab import processes
 from lab.images.outside import HOSTS
 from lab.link import PUBLIC_ADDRESS
 from lab.machine import LabError, in_namespace, run, succeeds
@@ -68,16 +69,17 @@ def make_world(nodes: Sequence[Node]) -> None:
         run("ip", "netns", "add", NAMESPACE)
     _make_inside()
     for node in nodes:
-        _join(node.name, INTERFACE, ("netns", node.namespace), f"{NODES[node.name]}/{NETWORK.prefixlen}")
+        _join(node.name, INTERFACE, NODES[node.name], ("-n", node.namespace))
         run("ip", "-n", node.namespace, "route", "replace", "default", "via", GATEWAY, "dev", INTERFACE)
-    _join("root", ROOT_INTERFACE, (), f"{ROOT}/{NETWORK.prefixlen}")
+    _join("root", ROOT_INTERFACE, ROOT)
     _lead_to_edge(nodes)
     for node in nodes:
         _write_names(node)
 
 
 def remove_world(nodes: Sequence[Node]) -> None:
-    """Take the namespace away, and with it the bridge; the ends of the cables even where a process holds on to it."""
+    """Take the namespace away, and with it the bridge and every server in it."""
+    processes.kill([int(pid) for pid in run("ip", "netns", "pids", NAMESPACE, check=False).split()])
     run("ip", "link", "delete", ROOT_INTERFACE, check=False)
     for node in nodes:
         run("ip", "-n", node.namespace, "link", "delete", INTERFACE, check=False)
@@ -121,10 +123,9 @@ def _stray_rule(action: str) -> Sequence[str]:
     return in_namespace(NAMESPACE, *words)
 
 
-def _join(name: str, interface: str, place: Sequence[str], address: str) -> None:
-    """A cable from the bridge, where its end has the name of who is at the other one."""
-    there = ("ip", *(("-n", place[1]) if place else ()))
-    inside = ("ip", "-n", NAMESPACE)
+def _join(name: str, interface: str, address: str, place: Sequence[str] = ()) -> None:
+    """A cable to the bridge, where its end has the name of who is at the other one; `place` are words for `ip`."""
+    there, inside = ("ip", *place), ("ip", "-n", NAMESPACE)
     ends = ((*there, "link", "show", interface), (*inside, "link", "show", name))
     if not all(succeeds(*end) for end in ends):
         run(*there, "link", "delete", interface, check=False)
@@ -134,7 +135,7 @@ def _join(name: str, interface: str, place: Sequence[str], address: str) -> None
             *("peer", "name", name, "netns", NAMESPACE, "mtu", _MTU),
         )
     run(*inside, "link", "set", name, "master", _BRIDGE, "up")
-    run(*there, "address", "replace", address, "dev", interface)
+    run(*there, "address", "replace", f"{address}/{NETWORK.prefixlen}", "dev", interface)
     run(*there, "link", "set", interface, "up")
 
 

@@ -1,4 +1,7 @@
-"""A lab for the tests: the running one where there is one, else one of their own that is gone afterwards."""
+"""A lab for the tests: the running one where there is one, else one of their own that is gone afterwards.
+
+Tests of the platform share one, since bringing it up takes minutes; each leaves it healthy, which is checked.
+"""
 
 import os
 import shutil
@@ -9,13 +12,14 @@ import pytest
 
 from engine.toolchain import PULUMI, tool_path
 from lab import clouds, nodes
-from lab.__main__ import prepare_images
 from lab.machine import LabError, check_machine
 from lab.places import Node
-from lab.providers import lab_providers
-from lab.stacks import Stacks, lab_config
+from lab.session import Session, open_session
+from lab.stacks import Stacks
+from tests.lab.mesh import Mesh
 
 SCRATCH = Path(__file__).with_name("scratch")
+FOLDER = Path(os.environ.get("LAB_FOLDER", Path(__file__).parents[2] / ".lab"))
 
 
 @pytest.fixture(scope="session")
@@ -28,34 +32,51 @@ def pulumi() -> Path:
 
 
 @pytest.fixture(scope="session")
-def lab_nodes() -> Iterator[tuple[Node, ...]]:
+def session() -> Iterator[Session]:
     """Both nodes, with a Docker that answers and the lab's images."""
     try:
         check_machine()
     except LabError as lack:
         pytest.skip(str(lack))
-    folder = Path(os.environ.get("LAB_FOLDER", Path(__file__).parents[2] / ".lab"))
-    was_running = nodes.running(folder)
+    was_running = nodes.running(FOLDER)
     with nodes.locked():
         try:
-            found = nodes.start_nodes(folder)
-            image_store.prepare_images(found, folder / "cache", say=lambda _: None)
-            yield found
+            yield open_session(FOLDER, lambda text: print(f"lab: {text}"))
         finally:
             if not was_running:
+                shutil.rmtree(FOLDER / "stacks", ignore_errors=True)
                 clouds.stop_clouds()
-                nodes.remove_nodes(folder)
+                nodes.remove_nodes(FOLDER)
+
+
+@pytest.fixture(scope="session")
+def lab_nodes(session: Session) -> tuple[Node, ...]:
+    """Both nodes."""
+    return session.nodes
+
+
+@pytest.fixture(scope="session")
+def platform(session: Session, pulumi: Path) -> Iterator[Mesh]:
+    """The whole platform, up on both nodes."""
+    with session.stacks() as stacks:
+        mesh = Mesh(session, stacks)
+        mesh.up()
+        yield mesh
+        mesh.close()
 
 
 @pytest.fixture
-def stack(lab_nodes: tuple[Node, ...], pulumi: Path, tmp_path: Path) -> Iterator[Stacks]:
+def mesh(platform: Mesh) -> Iterator[Mesh]:
+    """The platform, healthy before and after a test."""
+    platform.wait_healthy()
+    yield platform
+    platform.wait_healthy()
+
+
+@pytest.fixture
+def stack(session: Session, pulumi: Path, tmp_path: Path) -> Iterator[Stacks]:
     """The scratch program's stack `thanos`, with a state of its own; destroyed whatever happens."""
-    node = lab_nodes[0]
-    with lab_providers(
-        node.folder, image_store.references(image_store.recipes()), clouds.start_clouds(node.folder)
-    ) as ports:
-        stacks = Stacks(SCRATCH, tmp_path / "stacks", pulumi, ports)
-        stacks.configure("thanos", lab_config(node))
+    with session.stacks(SCRATCH, tmp_path / "stacks") as stacks:
         try:
             yield stacks
         finally:

@@ -1,0 +1,126 @@
+"""What tests of the platform do with it: operations of the engine, looks at Docker, commands in containers."""
+
+import json
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import docker
+import yaml
+
+from engine.outcome import Outcome
+from lab import status
+from lab.machine import in_namespace
+from lab.places import Node
+from lab.session import Session, operate
+from lab.stacks import Stacks
+
+PREFIX = "agentic-mesh"
+
+
+@dataclass
+class Mesh:
+    """The platform of the lab."""
+
+    session: Session
+    stacks: Stacks
+    clients: dict[str, docker.APIClient] = field(default_factory=dict)
+
+    def node(self, name: str) -> Node:
+        return next(node for node in self.session.nodes if node.name == name)
+
+    def docker(self, node: str) -> docker.APIClient:
+        if node not in self.clients:
+            self.clients[node] = docker.APIClient(base_url=self.node(node).host, timeout=120)
+        return self.clients[node]
+
+    def close(self) -> None:
+        for client in self.clients.values():
+            client.close()
+
+    def up(self, *names: str) -> dict[str, dict[str, int]]:
+        """`up` on the named stacks, or on all; what it did other than nothing, by stack."""
+        return {outcome.stack: changes(outcome) for outcome in self.operate("up", *names)}
+
+    def operate(self, operation: str, *names: str) -> list[Outcome]:
+        """An operation that has to go well."""
+        order = [node.name for node in self.session.nodes if node.name in (names or self.names())]
+        outcomes = operate(self.stacks, operation, order, lambda text: print(f"lab: {text}", flush=True))
+        assert all(outcome.passed for outcome in outcomes), [outcome.errors for outcome in outcomes]
+        return outcomes
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(node.name for node in self.session.nodes)
+
+    def configure(self, stack: str, **settings: Any) -> None:
+        """Change settings of a stack; None takes one away."""
+        path = self.stacks.work_dir / f"Pulumi.{stack}.yaml"
+        content = yaml.safe_load(path.read_text())
+        for key, value in settings.items():
+            content["config"].pop(f"agentic-mesh:{key}", None)
+            if value is not None:
+                content["config"][f"agentic-mesh:{key}"] = value
+        path.write_text(yaml.safe_dump(content, sort_keys=False))
+
+    def containers(self, node: str) -> dict[str, dict[str, Any]]:
+        """All containers of a node by name, as Docker describes them."""
+        return {state["Name"].lstrip("/"): state for state in status.containers(self.node(node))}
+
+    def identities(self, node: str) -> dict[str, tuple[str, str]]:
+        """Name -> id and start of each container: what was replaced or restarted has another."""
+        return {name: (s["Id"], s["State"]["StartedAt"]) for name, s in self.containers(node).items()}
+
+    def unhealthy(self) -> dict[str, list[str]]:
+        found = {name: status.unhealthy(self.node(name)) for name in self.names()}
+        return {name: containers for name, containers in found.items() if containers}
+
+    def wait_healthy(self, seconds: float = 180) -> float:
+        """How long it took until every container that should run did, and was healthy."""
+        started = time.monotonic()
+        while found := self.unhealthy():
+            assert time.monotonic() - started < seconds, f"not healthy after {seconds} s: {found}"
+            time.sleep(0.5)
+        return time.monotonic() - started
+
+    def execute(self, node: str, container: str, *command: str) -> tuple[int, str]:
+        """Exit status and output of a command in a container."""
+        client = self.docker(node)
+        made = client.exec_create(f"{PREFIX}-{container}", list(command))
+        output = bytes(client.exec_start(made)).decode(errors="replace")
+        return int(client.exec_inspect(made)["ExitCode"]), output
+
+    def on_node(self, node: str, *command: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:
+        """A command in a node's network namespace, as a program on that host."""
+        return subprocess.run(
+            in_namespace(self.node(node).namespace, *command),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=seconds,
+        )
+
+    def audit(self, node: str, container: str) -> list[Mapping[str, Any]]:
+        """The access log of a proxy, a mapping for each request."""
+        text = bytes(self.docker(node).logs(f"{PREFIX}-{container}", stderr=False)).decode(errors="replace")
+        return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+
+    def secret(self, stack: str, output: str) -> Any:
+        """An output of a stack, decrypted."""
+        return json.loads(self.stacks.command("stack", "output", "--stack", stack, "--show-secrets", "--json"))[output]
+
+
+def changes(outcome: Outcome) -> dict[str, int]:
+    """What an operation did, without what stayed as it was."""
+    return {kind: count for kind, count in outcome.operations.items() if kind not in ("same", "read")}
+
+
+def replaced(before: Mapping[str, tuple[str, str]], after: Mapping[str, tuple[str, str]]) -> set[str]:
+    """Containers that are new, or other ones than before."""
+    return {name for name, (identifier, _) in after.items() if before.get(name, ("",))[0] != identifier}
+
+
+def services_of(containers: Sequence[str]) -> set[str]:
+    """The names without the prefix."""
+    return {name.removeprefix(f"{PREFIX}-") for name in containers}
