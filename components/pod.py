@@ -122,6 +122,8 @@ class Pod(pulumi.ComponentResource):
                     (context.mesh_network, addresses.mesh),
                 ],
                 wait_seconds=service.start_seconds,
+                # A new app gets a new proxy: its health check is what the deploy waits for.
+                more_labels=(("app", self.app.id),),
             ),
             pulumi.ResourceOptions(parent=self, depends_on=[self.app, *context.ready]),
         )

@@ -43,7 +43,7 @@ class ProxyArgs:
     outside: bool = False
     """Whether it resolves outside names: the gateway alone."""
     memory_mib: int = 128
-    more_labels: tuple[tuple[str, str], ...] = ()
+    more_labels: tuple[tuple[str, pulumi.Input[str]], ...] = ()
 
 
 def proxy(name: str, args: ProxyArgs, opts: pulumi.ResourceOptions) -> docker.Container:

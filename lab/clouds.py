@@ -37,7 +37,7 @@ def start_clouds(folder: Path) -> dict[str, str]:
     _FOLDER.write_text(str(folder))
     signer = authority(folder)
     starts: dict[str, tuple[Callable[[], None], Callable[[], bool]]] = {
-        "s3": (lambda: s3_server.start_s3(folder, RUNNING), lambda: _listens(world.S3, 443)),
+        "s3": (lambda: s3_server.start_s3(folder, RUNNING), lambda: s3_server.answers(signer.certificate)),
         "aws": (lambda: _start(folder, "aws", "lab.clouds"), lambda: _listens(world.AWS, 80)),
         "apis": (
             lambda: _start(folder, "apis", "lab.images.outside", "--folder", str(folder), "--address", world.APIS),

@@ -9,7 +9,11 @@ from __future__ import annotations
 import json
 import secrets
 import shutil
+import ssl
 import sys
+import urllib.error
+import urllib.request
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,13 +42,14 @@ def start_s3(folder: Path, run: Path) -> None:
     data, own = data_folder(folder), run / "s3"
     for path in (data, own):
         path.mkdir(parents=True, exist_ok=True)
-    # `issue` joins the names to one list, in which an address, for the providers, needs its own kind.
-    found = issue(folder, "s3", (ENDPOINT, f"*.{ENDPOINT},IP:{world.S3}"))
+    found = issue(folder, "s3", (ENDPOINT, f"*.{ENDPOINT}", world.S3))
     identities(folder)
     command = [
         *(str(_program()), "-logtostderr=true", "server", f"-dir={data}", f"-ip={_INSIDE}", f"-ip.bind={_INSIDE}"),
         # Nothing is told to its makers. Small volumes, and many: each bucket has some of its own.
         *("-master.telemetry=false", "-master.volumeSizeLimitMB=64", "-volume.max=1000"),
+        # It is alone: nobody else is elected, and nobody has to hear of its end first.
+        *("-master.electionTimeout=1s", "-volume.preStopSeconds=0"),
         *(f"-{name}={port}" for name, port in _PORTS.items()),
         f"-filer.localSocket={own / 'filer.sock'}",
         *("-s3", f"-s3.ip.bind={world.S3}", "-s3.port=80", "-s3.port.https=443", f"-s3.localSocket={own / 's3.sock'}"),
@@ -57,9 +62,21 @@ def start_s3(folder: Path, run: Path) -> None:
     processes.start(in_namespace(world.NAMESPACE, *command), run / _PID, folder / "s3.log", cwd=own)
 
 
+def answers(authority: Path) -> bool:
+    """Whether it answers, if only that it wants a credential."""
+    try:
+        urllib.request.urlopen(URL, timeout=5, context=ssl.create_default_context(cafile=authority)).close()
+    except urllib.error.HTTPError as refusal:
+        with refusal:
+            return refusal.code == HTTPStatus.FORBIDDEN
+    except OSError:
+        return False
+    return True
+
+
 def stop_s3(run: Path) -> None:
-    """Stop it, soon: what it would write until it ends by itself is not kept."""
-    processes.stop(run / _PID, seconds=1)
+    """Stop it; it would take its time, and what it holds is not kept."""
+    processes.stop(run / _PID, seconds=2)
     for port in _PORTS.values():  # whatever it is told, some of its sockets are there
         for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):  # noqa: S108
             path.unlink(missing_ok=True)

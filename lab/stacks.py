@@ -23,6 +23,7 @@ from lab.machine import LabError
 from lab.places import Node
 
 _PASSPHRASE: Final = "lab"  # noqa: S105 - the lab's secrets are nobody's
+_EPOCH: Final = "agentic-mesh:secretsEpoch"
 Progress = Callable[[str, int], None]
 
 
@@ -59,13 +60,17 @@ class Stacks:
         }
 
     def configure(self, stack: str, config: Mapping[str, Any]) -> None:
-        """Write a stack's configuration; the salt of its secrets stays. Make its state where there is none."""
+        """Write a stack's configuration; the salt of its secrets stays. Make its state where there is none.
+
+        The secrets epoch stays too: one that went back would make every secret anew.
+        """
         for name in ("home", "state", "work"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         shutil.copyfile(self.project / "Pulumi.yaml", self.work_dir / "Pulumi.yaml")
         path = self.work_dir / f"Pulumi.{stack}.yaml"
         settings: dict[str, Any] = yaml.safe_load(path.read_text()) if path.exists() else {}
-        settings["config"] = dict(config)
+        kept = {key: value for key, value in settings.get("config", {}).items() if key == _EPOCH}
+        settings["config"] = {**kept, **config}
         path.write_text(yaml.safe_dump(settings, sort_keys=False))
         if not self._state(stack).exists():
             self.command("stack", "init", stack, "--no-select")

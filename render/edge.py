@@ -63,7 +63,9 @@ server {{
     location / {{
         proxy_pass http://kong:8000;
         proxy_http_version 1.1;
-        proxy_set_header Host $host;
+        # The own sidecar tells callees apart by this name.
+        proxy_set_header Host $proxy_host;
+        proxy_set_header X-Forwarded-Host $host;
         proxy_set_header Upgrade $http_upgrade;
         proxy_set_header Connection $mesh_connection;
         proxy_set_header X-Forwarded-For $remote_addr;

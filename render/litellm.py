@@ -85,7 +85,8 @@ def litellm_config(
                 "mode": "default_on" if settings.cache_shared else "default_off",
                 "namespace": "litellm",
             },
-            "callbacks": ["prometheus"],
+            # The second is our own, `services/litellm`.
+            "callbacks": ["prometheus", "request_id.hook"],
             "max_budget": settings.budget.monthly_usd,
             "budget_duration": "30d",
             "max_internal_user_budget": settings.budget.per_key_usd,

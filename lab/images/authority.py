@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,11 +36,11 @@ def authority(folder: Path) -> Authority:
 
 
 def issue(folder: Path, name: str, hosts: Sequence[str]) -> Authority:
-    """A certificate for hosts, signed by the lab's authority, made the first time."""
+    """A certificate for host names and addresses, signed by the lab's authority, made the first time."""
     signer = authority(folder)
     found = Authority(folder / "outside" / f"{name}.pem", folder / "outside" / f"{name}.key")
     if not found.certificate.exists():
-        names = ",".join(f"DNS:{host}" for host in hosts)
+        names = ",".join(f"{'IP' if _is_address(host) else 'DNS'}:{host}" for host in hosts)
         _openssl(
             *("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", _DAYS),
             *("-subj", f"/CN={hosts[0]}", "-addext", f"subjectAltName={names}", "-addext", "basicConstraints=CA:FALSE"),
@@ -47,6 +48,14 @@ def issue(folder: Path, name: str, hosts: Sequence[str]) -> Authority:
             *("-keyout", str(found.key), "-out", str(found.certificate)),
         )
     return found
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _openssl(*words: str) -> None:

@@ -106,6 +106,25 @@ class Mesh:
         text = bytes(self.docker(node).logs(f"{PREFIX}-{container}", stderr=False)).decode(errors="replace")
         return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
 
+    def repair(self, *names: str) -> None:
+        """Put right what a test left broken; nothing to do where it did not."""
+        self.operate("refresh", *names)
+        self.up(*names)
+
+    def state(self, stack: str) -> list[dict[str, Any]]:
+        """The resources of a stack's state, secrets opened."""
+        text = self.stacks.command("stack", "export", "--stack", stack, "--show-secrets")
+        resources: list[dict[str, Any]] = json.loads(text)["deployment"].get("resources", [])
+        return resources
+
+    def strangers(self, node: str) -> set[str]:
+        """Names of a node's containers and networks that the state does not know."""
+        known = {resource.get("id") for resource in self.state(node)}
+        client = self.docker(node)
+        found = {item["Id"]: item["Names"][0].lstrip("/") for item in client.containers(all=True)}
+        found |= {item["Id"]: item["Name"] for item in client.networks() if item["Name"].startswith(PREFIX)}
+        return {name for identifier, name in found.items() if identifier not in known}
+
     def secret(self, stack: str, output: str) -> Any:
         """An output of a stack, decrypted."""
         return json.loads(self.stacks.command("stack", "output", "--stack", stack, "--show-secrets", "--json"))[output]

@@ -5,6 +5,7 @@ made at run time and the record of spending are not there in the lab, and all el
 """
 
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -21,6 +22,8 @@ def main() -> None:
     if general.pop("database_url", None):
         print("lab: without a database: no virtual keys, no record of spending", flush=True)
     folder = tempfile.mkdtemp()
+    for hook in Path(arguments[place]).parent.glob("*.py"):
+        shutil.copy(hook, folder)
     copy = Path(folder) / "litellm.yaml"
     copy.touch(0o600)
     copy.write_text(yaml.safe_dump(config, sort_keys=False))
