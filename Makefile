@@ -49,6 +49,7 @@ preview: $(VENV)/run.stamp ## Plan both nodes with the real engine and the polic
 test: setup lint tools ## Every check and test that this machine can run.
 	$(PYTEST)
 	@$(MAKE) --no-print-directory services
+	@$(MAKE) --no-print-directory lab-test
 
 .PHONY: unit
 unit: setup ## The fast tests alone: no engine, no other program.
@@ -100,7 +101,7 @@ bench: $(VENV)/run.stamp ## Preview time against a flat program; writes docs/per
 
 # The lab: both nodes on this machine, real Docker and the real engine, no account. Needs root.
 
-.PHONY: lab lab-status lab-down lab-cut lab-heal
+.PHONY: lab lab-status lab-down lab-cut lab-heal lab-shell
 lab: setup ## Bring both stacks up on two local Docker nodes.
 	@$(PY) -m lab up
 
@@ -115,6 +116,13 @@ lab-cut: setup ## Cut a node's tailnet link: make lab-cut NODE=thanos.
 
 lab-heal: setup ## Join it again.
 	@$(PY) -m lab heal $(NODE)
+
+.PHONY: lab-test
+lab-test: setup tools ## Bring a lab up, test the platform in it, and take it away: about 30 minutes.
+	$(PY) -m pytest tests/lab
+
+lab-shell: setup ## A shell in a node's network, with its Docker: make lab-shell NODE=thanos.
+	@$(PY) -m lab shell $(NODE)
 
 # Operation.
 

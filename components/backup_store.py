@@ -53,10 +53,10 @@ class BackupStore(pulumi.ComponentResource):
     permission that the node does not have, while in COMPLIANCE a mistyped retention of ten years has to be paid for
     ten years.
 
-    Destroy. Bucket, bucket settings and key are retained: `pulumi destroy` forgets them and AWS keeps them, settings
-    included, since a kept bucket without its lock would be no safer than a deleted one. Not `protect`, which would
-    make every destroy of the stack fail halfway. The credential does go. To use a kept bucket again, import bucket
-    and key; to let go of it, delete it by hand.
+    Destroy. Bucket, bucket settings and key are protected: `pulumi destroy --exclude-protected` leaves them as they
+    are, settings included, since a kept bucket without its lock would be no safer than a deleted one, and in the
+    state, so that the next `up` goes on with them. It could not make the bucket anew: its name is taken. They are
+    retained as well: unprotected by hand, a destroy forgets them and AWS keeps them. The credential does go.
 
     Rotation. The access key's name holds the epoch: a new epoch makes a new key, hands it to the consumers, and the
     old one is deleted at the end of the same `up`. AWS allows a user two keys, so none may be added by hand.
@@ -101,7 +101,7 @@ class BackupStore(pulumi.ComponentResource):
         )
 
     def _bucket(self, name: str, args: BackupStoreArgs) -> tuple[aws.s3.Bucket, aws.kms.Key]:
-        kept = pulumi.ResourceOptions(parent=self, retain_on_delete=True)
+        kept = pulumi.ResourceOptions(parent=self, protect=True, retain_on_delete=True)
         tags = {"project": "agentic-mesh", "node": args.node}
         key = aws.kms.Key(
             f"{name}-key",
@@ -163,9 +163,9 @@ class BackupStore(pulumi.ComponentResource):
                 lambda arns: policy_text(bucket_policy(arns[0], arns[1]))
             ),
             # S3 refuses two changes of a bucket's access at one time.
-            opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True, depends_on=[private]),
+            opts=pulumi.ResourceOptions.merge(kept, pulumi.ResourceOptions(depends_on=[private])),
         )
-        versioned = pulumi.ResourceOptions(parent=self, retain_on_delete=True, depends_on=[versioning])
+        versioned = pulumi.ResourceOptions.merge(kept, pulumi.ResourceOptions(depends_on=[versioning]))
         aws.s3.BucketObjectLockConfiguration(
             f"{name}-lock",
             bucket=bucket.id,

@@ -12,6 +12,8 @@ from topology.model import Rule, Service
 
 PROXY_UID_BASE: Final = 20000
 """A proxy runs as this plus its slot, so that process limits, which count by user, are its own."""
+INITIALIZATION_FAILED: Final = "#initerror"
+"""For `replace_on_changes`: the engine's name for a resource that was made and did not become what it should be."""
 
 
 def label(service: str, node: str, part: str, image: str, **more: pulumi.Input[str]) -> list[docker.ContainerLabelArgs]:

@@ -6,10 +6,10 @@ from typing import Final
 import pulumi
 import pulumi_docker as docker
 
-from components.containers import hardened, label
+from components.containers import INITIALIZATION_FAILED, hardened, label
 from components.images import NodeImages
 from components.volumes import folders
-from render.preflight import preflight_script
+from render.preflight import LISTENS, preflight_script
 from settings import Settings
 from topology.graph import Graph
 from topology.network import NodeNetworks
@@ -33,9 +33,10 @@ class PreflightArgs:
 class Preflight(pulumi.ComponentResource):
     """Creates a network and small probe containers, each of which fails the deploy for one missing thing.
 
-    `host` looks for the encrypted data root, free space and makes the folders of the data volumes; it is published on
-    the tailnet address. `sysctl` is published on an address that the host does not have. `gvisor` runs under runsc and
-    `gpu` requests the card, where the node has services that do. They stay, idle, so that each `up` sees them.
+    `host` looks for the encrypted data root, free space, CPUs and the tailnet address, on which it is published, and
+    makes the folders of the data volumes. `sysctl` is published on an address that the host does not have. `gvisor`
+    runs under runsc and `gpu` requests the card, where the node has services that do. They stay, idle, so that each
+    `up` sees them; one that failed is made anew by the next.
     """
 
     def __init__(self, name: str, args: PreflightArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -56,6 +57,8 @@ class Preflight(pulumi.ComponentResource):
         script = preflight_script(
             data_root=settings.data_root,
             folders=folders(settings, services),
+            address=settings.node.address,
+            port=PORT,
             cpus=settings.host_cpus,
             encrypted=not settings.allow_unencrypted_data,
             stack=settings.stack,
@@ -103,7 +106,7 @@ class Preflight(pulumi.ComponentResource):
             command=["sh", "-c", script],
             labels=label("preflight", settings.node.name, "preflight", self._args.images.reference("busybox")),
             networks_advanced=[docker.ContainerNetworksAdvancedArgs(name=self._network.name)],
-            ports=[docker.ContainerPortArgs(internal=8080, external=port, ip=address)] if address else None,
+            ports=[docker.ContainerPortArgs(internal=LISTENS, external=port, ip=address)] if address else None,
             volumes=mounts,
             runtime=runtime,
             device_requests=[
@@ -126,5 +129,8 @@ class Preflight(pulumi.ComponentResource):
             wait=True,
             wait_timeout=60,
             **limits,
-            opts=pulumi.ResourceOptions(parent=self),
+            # One that is there and failed would be let pass: the provider waits for health at the creation alone.
+            opts=pulumi.ResourceOptions(
+                parent=self, delete_before_replace=True, replace_on_changes=[INITIALIZATION_FAILED]
+            ),
         )

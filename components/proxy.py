@@ -8,7 +8,7 @@ import pulumi_docker as docker
 
 from components.authority import Certificate
 from components.config_volume import ConfigVolumeArgs, config_volume
-from components.containers import PROXY_UID_BASE, fingerprint, hardened, label
+from components.containers import INITIALIZATION_FAILED, PROXY_UID_BASE, fingerprint, hardened, label
 from components.images import NodeImages
 from render.envoy.parts import CONFIG_DIR, HEALTH_PORT
 from topology.model import Instance
@@ -111,5 +111,13 @@ def proxy(name: str, args: ProxyArgs, opts: pulumi.ResourceOptions) -> docker.Co
         wait=True,
         wait_timeout=args.wait_seconds + 30,
         **settings,
-        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[config.loader])),
+        opts=pulumi.ResourceOptions.merge(
+            opts,
+            pulumi.ResourceOptions(
+                depends_on=[config.loader],
+                # The provider waits for health at the creation alone: what failed then is made and waited for again.
+                delete_before_replace=True,
+                replace_on_changes=[INITIALIZATION_FAILED],
+            ),
+        ),
     )

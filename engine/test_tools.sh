@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the Debian packages whose programs the contract tests run, without starting their services.
+# Installs the Debian packages whose programs the tests and the lab run, without starting their services.
 # Where this cannot be done it says how, and the tests that need them skip and say so too.
 set -eu
 
@@ -17,6 +17,13 @@ prometheus-blackbox-exporter prometheus-blackbox-exporter
 busybox busybox
 shellcheck shellcheck
 runsc runsc
+dockerd docker.io
+containerd containerd
+runc runc
+debootstrap debootstrap
+iptables iptables
+npm npm
+openssl openssl
 '
 
 # Debian keeps servers' programs outside PATH.

@@ -1,9 +1,9 @@
-"""The lab's commands: `python -m lab up`, `down`, `status`, `cut NODE`, `heal NODE` and those of single stacks."""
+"""The lab's commands: `up`, `down`, `status`, `cut NODE`, `heal NODE`, `shell NODE` and those of single stacks."""
 
 from __future__ import annotations
 
 import argparse
-import shutil
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -11,11 +11,11 @@ from pathlib import Path
 
 from engine.root import CHECKOUT
 from engine.toolchain import BuildError
-from lab import clouds, link, nodes, status
-from lab.machine import LabError
-from lab.places import ADDRESSES
+from lab import link, nodes, status
+from lab.machine import LabError, in_namespace, succeeds
+from lab.places import ADDRESSES, Node
 from lab.places import nodes as nodes_of
-from lab.session import open_session, operate
+from lab.session import clear_away, marked, open_session, operate
 
 FOLDER = CHECKOUT / ".lab"
 """Everything that the lab makes, by default."""
@@ -33,7 +33,7 @@ def run(folder: Path, operation: str, chosen: Sequence[str]) -> int:
     """One operation on stacks, in the order in which they need each other."""
     with nodes.locked():
         session = open_session(folder, say)
-        with session.stacks() as stacks:
+        with session.stacks() as stacks, marked(folder):
             outcomes = operate(
                 stacks, operation, [n.name for n in session.nodes if n.name in (chosen or ADDRESSES)], say
             )
@@ -45,15 +45,30 @@ def run(folder: Path, operation: str, chosen: Sequence[str]) -> int:
 def down(folder: Path, *, everything: bool) -> int:
     """Take the lab away."""
     with nodes.locked():
-        # First what the engine knows: where that is gone, the next start clears the nodes, whatever happens here.
-        shutil.rmtree(folder / "stacks", ignore_errors=True)
-        clouds.stop_clouds()
-        nodes.remove_nodes(folder, everything=everything)
-        for path in (*folder.glob("devices-*.json"), folder / "tailnet.json"):
-            path.unlink(missing_ok=True)
-        if everything:
-            shutil.rmtree(folder, ignore_errors=True)
+        nodes.refuse_other(folder)
+        clear_away(folder, everything=everything)
     return 0
+
+
+def shell(node: Node, words: Sequence[str]) -> None:
+    """Become a shell, or a command, on a node: in its network, with its Docker."""
+    environment = {**os.environ, "DOCKER_HOST": node.host}
+    if not words:
+        words = [os.environ.get("SHELL") or "/bin/sh"]
+        print(f"lab: on {node.name}, {node.address}; `docker` is this node's, `exit` leaves it", file=sys.stderr)
+        prompt = f"({node.name}) "
+        # bash sets its prompt itself; what it does before the first one comes later.
+        environment |= {"PS1": f"{prompt}$ ", "PROMPT_COMMAND": f'PS1="{prompt}$PS1"; unset PROMPT_COMMAND'}
+    command = list(in_namespace(node.namespace, *words))
+    os.execvpe(command[0], command, environment)  # noqa: S606 - a shell is what was asked for
+
+
+def running_node(folder: Path, name: str) -> Node:
+    """A node of the lab that is up."""
+    node = next(node for node in nodes_of(folder) if node.name == name)
+    if not succeeds(*in_namespace(node.namespace, "true")):
+        raise LabError(f"the lab is not up: there is no {name}\n  mend: make lab")
+    return node
 
 
 def main() -> int:
@@ -66,6 +81,9 @@ def main() -> int:
         command.add_argument("stacks", nargs="*", choices=[*ADDRESSES, []], help="default: all")
     for name in ("cut", "heal"):
         commands.add_parser(name, help="the node's tailnet link").add_argument("node", choices=list(ADDRESSES))
+    command = commands.add_parser("shell", help="a shell, or a command, in the node's network with its Docker")
+    command.add_argument("node", choices=list(ADDRESSES))
+    command.add_argument("words", nargs="*", metavar="COMMAND", help="after `--`; default: your shell")
     commands.add_parser("status", help="every service: real or stand-in, healthy or not")
     commands.add_parser("down", help="remove it").add_argument("--everything", action="store_true", help="images too")
     args = parser.parse_args()
@@ -79,7 +97,10 @@ def main() -> int:
                 return 0
             case "cut" | "heal":
                 act = link.cut if args.command == "cut" else link.heal
-                act(next(node for node in nodes_of(folder) if node.name == args.node))
+                act(running_node(folder, args.node))
+                return 0
+            case "shell":
+                shell(running_node(folder, args.node), args.words)
                 return 0
             case _:
                 return run(folder, args.command, args.stacks)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Final
 
-from lab import machine, processes
+from lab import link, machine, processes, resolver
 from lab.machine import LabError, in_namespace
 from lab.places import PREFIX, Node
 
@@ -18,8 +19,8 @@ _START_SECONDS: Final = 60
 _RUNSC: Final = {"path": "/usr/bin/runsc", "runtimeArgs": ["--platform=ptrace", "--ignore-cgroups", "--network=host"]}
 
 
-def start_daemons(node: Node) -> None:
-    """Start containerd, then dockerd, and return when Docker answers."""
+def start_daemons(node: Node, *, gvisor: bool = True) -> None:
+    """Start containerd, then dockerd, and return when Docker answers. Without `gvisor` Docker knows no such runtime."""
     for folder in (node.run, node.docker_root):
         folder.mkdir(parents=True, exist_ok=True)
     if not processes.alive(_containerd_pid(node)):
@@ -32,10 +33,14 @@ def start_daemons(node: Node) -> None:
         )
     _await(node, "containerd", _containerd_socket(node))
     if not processes.alive(_dockerd_pid(node)):
-        _write_daemon_json(node)
+        _write_daemon_json(node, gvisor=gvisor)
         (node.run / "dockerd-own.pid").unlink(missing_ok=True)
         processes.start(
-            in_namespace(node.namespace, "dockerd", "--config-file", str(node.run / "daemon.json")),
+            in_namespace(
+                node.namespace,
+                *("env", f"PATH={host_programs(node)}:{os.environ.get('PATH', os.defpath)}"),
+                *("dockerd", "--config-file", str(node.run / "daemon.json")),
+            ),
             _dockerd_pid(node),
             _log(node, "dockerd"),
         )
@@ -49,10 +54,10 @@ def stop_daemons(node: Node) -> None:
     processes.stop(_containerd_pid(node))
 
 
-def restart_docker(node: Node) -> None:
+def restart_docker(node: Node, *, gvisor: bool = True) -> None:
     """Restart dockerd alone."""
     processes.stop(_dockerd_pid(node))
-    start_daemons(node)
+    start_daemons(node, gvisor=gvisor)
 
 
 def crash(node: Node) -> None:
@@ -67,6 +72,18 @@ def crash(node: Node) -> None:
     for pid_file in (_dockerd_pid(node), _containerd_pid(node)):
         pid_file.unlink(missing_ok=True)
     processes.remove_cgroups(cgroup(node))
+
+
+def boot(node: Node) -> None:
+    """Start a node after a crash. Of what Docker had made in the kernel a power cut leaves nothing."""
+    link.forget_docker(node)
+    start_daemons(node)
+    resolver.start_resolver(node)
+
+
+def host_programs(node: Node) -> Path:
+    """A folder of programs that only this host has: its Docker looks there first."""
+    return node.run / "bin"
 
 
 def cgroup(node: Node) -> str:
@@ -132,14 +149,14 @@ def _write_containerd(node: Node) -> None:
     (node.run / "containerd.toml").write_text("\n".join(lines) + "\n")
 
 
-def _write_daemon_json(node: Node) -> None:
+def _write_daemon_json(node: Node, *, gvisor: bool) -> None:
     """The daemon's settings: those of a prepared host, and what keeps two daemons on one machine apart."""
     settings = {
         "data-root": str(node.docker_root),
         "live-restore": True,
         "log-driver": "json-file",
         "log-opts": {"max-size": "10m", "max-file": "3"},
-        "runtimes": {"runsc": _RUNSC},
+        "runtimes": {"runsc": _RUNSC} if gvisor else {},
         "hosts": [node.host],
         "dns": [node.address],
         "exec-root": str(node.run / "exec"),

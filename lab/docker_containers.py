@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
+from docker.utils import version_lt
+
 from engine.check import Failure
 from lab.docker_client import connect, found, removed, saying
 from lab.docker_spec import archive, container_spec, device_requests, restart_policy, unknown
@@ -17,6 +19,8 @@ from lab.machine import highest
 from lab.provider import InitFailedError, Resource, ResourceError, Values
 
 _MIB: Final = 1024 * 1024
+_START_INTERVAL: Final = "1.44"
+"""The API version, Docker 25's, that knows how to look more often while a container starts."""
 _NOT_HEALTHY: Final = "container failed to be in healthy state"
 _RECORDS: Final = threading.Lock()
 
@@ -71,10 +75,14 @@ class Container(Resource):
         client = connect(config)
         if found(lambda: client.inspect_image(inputs["image"])) is None:
             raise ResourceError(f"Unable to create container with image {inputs['image']}: there is no such image")
+        _refuse_too_new(client, inputs)
+        spec, requests = _possible(container_spec(inputs)), device_requests(inputs)
+        if requests and asking_file(Path(config["folder"]), config["host"]).exists():
+            spec["HostConfig"]["DeviceRequests"] = requests
         with saying("Unable to create container"):
-            made = client.create_container_from_config(_possible(container_spec(inputs)), inputs["name"])
+            made = client.create_container_from_config(spec, inputs["name"])
         identifier = str(made["Id"])
-        record_devices(config, inputs["name"], device_requests(inputs))
+        record_devices(config, inputs["name"], requests)
         try:
             _join(client, identifier, inputs)
             for upload in inputs.get("uploads") or ():
@@ -144,6 +152,16 @@ class Container(Resource):
         record_devices(config, inputs["name"], [])
 
 
+def _refuse_too_new(client: Any, inputs: Values) -> None:
+    """What the real provider's client does not ask of an older daemon, in its words; the daemon would ignore it."""
+    version = str(client.api_version)
+    if (inputs.get("healthcheck") or {}).get("startInterval") and version_lt(version, _START_INTERVAL):
+        raise ResourceError(
+            'Unable to create container: "specify health-check start interval" requires API version '
+            f"{_START_INTERVAL}, but the Docker daemon API version is {version}"
+        )
+
+
 def _possible(spec: dict[str, Any]) -> dict[str, Any]:
     """The lab's own exception: limits no higher than this machine lets be set."""
     host = spec["HostConfig"]
@@ -168,6 +186,14 @@ def record_devices(config: Values, name: str, requests: list[dict[str, Any]]) ->
 def devices_file(folder: Path, host: str) -> Path:
     """Where the device requests of a daemon's containers are noted, by container."""
     return folder / f"devices-{Path(host).parent.name}.json"
+
+
+def asking_file(folder: Path, host: str) -> Path:
+    """While this file is there, the daemon is asked for devices all the same.
+
+    It then refuses as on a host without toolkit or driver, in its own words.
+    """
+    return folder / f"ask-for-devices-{Path(host).parent.name}"
 
 
 def _join(client: Any, identifier: str, inputs: Values) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Final
 
@@ -24,8 +25,8 @@ def make_link(nodes: Sequence[Node]) -> None:
             run("ip", "netns", "delete", node.namespace, check=False)
             run("ip", "netns", "add", node.namespace)
         run("ip", "-n", node.namespace, "link", "set", "lo", "up")
-        for setting in ("net.ipv4.ip_nonlocal_bind=1", "net.ipv4.ip_forward=1"):
-            run(*in_namespace(node.namespace, "sysctl", "-q", "-w", setting))
+        bind_early(node)
+        run(*in_namespace(node.namespace, "sysctl", "-q", "-w", "net.ipv4.ip_forward=1"))
     first, second = nodes
     if not all(succeeds("ip", "-n", node.namespace, "link", "show", INTERFACE) for node in nodes):
         for node in nodes:
@@ -48,6 +49,20 @@ def give_address(node: Node) -> None:
 def take_address(node: Node) -> None:
     """The node as it is while its tailnet client has not come up yet."""
     run("ip", "-n", node.namespace, "address", "flush", "dev", INTERFACE)
+
+
+def bind_early(node: Node, *, possible: bool = True) -> None:
+    """Whether a program may listen on an address that the node has not got yet, as a prepared host has it."""
+    run(*in_namespace(node.namespace, "sysctl", "-q", "-w", f"net.ipv4.ip_nonlocal_bind={int(possible)}"))
+
+
+def forget_docker(node: Node) -> None:
+    """Take away the bridges and rules that a daemon made and did not take away itself."""
+    for bridge in json.loads(run("ip", "-n", node.namespace, "-json", "link", "show", "type", "bridge") or "[]"):
+        run("ip", "-n", node.namespace, "link", "delete", bridge["ifname"])
+    for table in ("nat", "filter"):
+        for action in ("--flush", "--delete-chain"):
+            run(*in_namespace(node.namespace, "iptables", "-w", "-t", table, action))
 
 
 def cut(node: Node) -> None:

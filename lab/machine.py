@@ -22,7 +22,9 @@ PROGRAMS: Final[Mapping[str, str]] = {
     "debootstrap": "debootstrap",
     "ip": "iproute2",
     "iptables": "iptables",
+    "npm": "npm",
     "nsenter": "util-linux",
+    "openssl": "openssl",
     "runc": "runc",
     "runsc": "runsc",
 }

@@ -35,7 +35,7 @@ def locked() -> Iterator[None]:
 def start_nodes(folder: Path) -> tuple[Node, ...]:
     """Both nodes with a Docker that answers. What a killed lab left behind is cleared away first."""
     check_machine()
-    _refuse_other(folder)
+    refuse_other(folder)
     found = nodes(folder)
     RUN.mkdir(parents=True, exist_ok=True)
     _OWNER.write_text(json.dumps(str(folder)))
@@ -53,7 +53,7 @@ def start_nodes(folder: Path) -> tuple[Node, ...]:
 
 def remove_nodes(folder: Path, *, everything: bool = False) -> None:
     """Leave no process, mount, namespace, network or container. Images stay on disk, or go too with `everything`."""
-    _refuse_other(folder)
+    refuse_other(folder)
     for node in nodes(folder):
         if not everything and daemons.answers(node):
             _remove_containers(node)
@@ -109,7 +109,7 @@ def _owner() -> Path | None:
         return None
 
 
-def _refuse_other(folder: Path) -> None:
+def refuse_other(folder: Path) -> None:
     """Two labs would fight for one tailnet. Another folder's lab of which nothing runs any more is none."""
     owner = _owner()
     if owner is None or owner == folder or not any(daemons.answers(node) for node in nodes(owner)):

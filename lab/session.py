@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import time
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Self
+from typing import Self
 
 from engine.cli import find_pulumi
 from engine.outcome import Outcome
@@ -20,7 +20,6 @@ from lab.providers import lab_providers
 from lab.stacks import Stacks, lab_config
 
 Say = Callable[[str], None]
-_LOOK_SECONDS: Final = 0.5
 
 
 @dataclass(frozen=True)
@@ -53,9 +52,10 @@ def open_session(folder: Path, say: Say) -> Session:
     folder.mkdir(parents=True, exist_ok=True)
     say("nodes: namespaces, link, Docker daemons")
     found = nodes.start_nodes(folder)
-    if not (folder / "stacks").exists() and any(nodes.has_containers(node) for node in found):
+    killed = _mark(folder).exists() or not (folder / "stacks").exists()
+    if killed and any(nodes.has_containers(node) for node in found):
         say("clearing away what a killed lab left")
-        nodes.remove_nodes(folder)
+        clear_away(folder)
         found = nodes.start_nodes(folder)
     aws = clouds.start_clouds(folder)
     images: dict[str, str] = {}
@@ -65,23 +65,40 @@ def open_session(folder: Path, say: Say) -> Session:
     return Session(folder, found, images, aws)
 
 
-def operate(stacks: Stacks, operation: str, names: Sequence[str], say: Say) -> list[Outcome]:
-    """One operation on stacks, named in the order in which they need each other; an `up` that fails is the last one.
+@contextlib.contextmanager
+def marked(folder: Path) -> Iterator[None]:
+    """Leave a mark while stacks change: one that a kill left says that nobody knows what is there."""
+    _mark(folder).touch()
+    try:
+        yield
+    finally:
+        _mark(folder).unlink(missing_ok=True)
 
-    A node needs what the one before it shares, not its services: on the first `up`, when nothing older could be taken
-    for it, the next stack starts as soon as that is there.
-    """
-    running: list[Future[Outcome]] = []
-    with ThreadPoolExecutor(len(names)) as threads:
-        for name in names if operation != "destroy" else reversed(names):
-            shares_early = operation == "up" and not stacks.outputs(name)
-            outcome = threads.submit(_report, stacks, operation, name, say)
-            running.append(outcome)
-            while not (outcome.done() or (shares_early and stacks.outputs(name))):
-                time.sleep(_LOOK_SECONDS)
-            if operation == "up" and outcome.done() and not outcome.result().passed:
-                break
-    return [outcome.result() for outcome in running]
+
+def clear_away(folder: Path, *, everything: bool = False) -> None:
+    """Take the lab away; images stay but for `everything`."""
+    # First what the engine knows: where that is gone, the next start clears the rest, whatever happens here.
+    shutil.rmtree(folder / "stacks", ignore_errors=True)
+    clouds.stop_clouds()
+    nodes.remove_nodes(folder, everything=everything)
+    for path in (*folder.glob("devices-*.json"), folder / "tailnet.json", _mark(folder)):
+        path.unlink(missing_ok=True)
+    if everything:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _mark(folder: Path) -> Path:
+    return folder / "at-work"
+
+
+def operate(stacks: Stacks, operation: str, names: Sequence[str], say: Say) -> list[Outcome]:
+    """One operation on stacks, named in the order in which they need each other; an `up` that fails is the last one."""
+    outcomes: list[Outcome] = []
+    for name in names if operation != "destroy" else reversed(names):
+        outcomes.append(_report(stacks, operation, name, say))
+        if operation == "up" and not outcomes[-1].passed:
+            break
+    return outcomes
 
 
 def _report(stacks: Stacks, operation: str, name: str, say: Say) -> Outcome:

@@ -16,7 +16,6 @@ from typing import Any, Final
 import yaml
 
 from engine.outcome import Outcome
-from engine.placeholders import PLACEHOLDERS
 from engine.root import CHECKOUT
 from lab.link import PUBLIC_ADDRESS
 from lab.machine import LabError
@@ -24,6 +23,8 @@ from lab.places import Node
 
 _PASSPHRASE: Final = "lab"  # noqa: S105 - the lab's secrets are nobody's
 _EPOCH: Final = "agentic-mesh:secretsEpoch"
+KEYS: Final = {"CLAUDE_API_KEY": "sk-ant-lab-41c7f09be2d358a6", "OPENROUTER_API_KEY": "sk-or-lab-9d2e6b08a4f13c57"}
+"""What the stand-ins of the models' makers are shown; a key of the user's own stays out of the lab."""
 Progress = Callable[[str, int], None]
 
 
@@ -47,8 +48,8 @@ class Stacks:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("PULUMI_")}
         path = [str(self.pulumi.parent), str(Path(sys.executable).parent), kept.get("PATH", os.defpath)]
         return {
-            **PLACEHOLDERS,
-            **{name: value for name, value in kept.items() if value or name not in PLACEHOLDERS},
+            **kept,
+            **KEYS,
             "PATH": os.pathsep.join(path),
             "PULUMI_AUTOMATION_API_SKIP_VERSION_CHECK": "true",
             "PULUMI_BACKEND_URL": (self.folder / "state").as_uri(),
@@ -74,14 +75,6 @@ class Stacks:
         path.write_text(yaml.safe_dump(settings, sort_keys=False))
         if not self._state(stack).exists():
             self.command("stack", "init", stack, "--no-select")
-
-    def outputs(self, stack: str) -> Mapping[str, Any]:
-        """What a stack exports by now, as its state has it: secrets stay encrypted."""
-        latest = json.loads(self._state(stack).read_text())["checkpoint"]["latest"] or {}
-        for resource in latest.get("resources", ()):
-            if resource["type"] == "pulumi:pulumi:Stack":
-                return resource.get("outputs") or {}
-        return {}
 
     def _state(self, stack: str) -> Path:
         project = str(yaml.safe_load((self.project / "Pulumi.yaml").read_text())["name"])

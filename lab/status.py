@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import docker
 
 from engine.table import table as columns
 from lab import daemons, processes
+from lab.docker_client import found
 from lab.images.catalog import catalog
 from lab.places import Node
 from topology.catalog import SERVICES
@@ -31,11 +33,12 @@ def table(nodes: Sequence[Node]) -> str:
 
 
 def containers(node: Node) -> list[dict[str, Any]]:
-    """All containers of a node, as Docker describes them."""
+    """All containers of a node, as Docker describes them; one that goes while it looks is gone."""
     client = docker.APIClient(base_url=node.host)
-    found = [client.inspect_container(item["Id"]) for item in client.containers(all=True)]
+    looks = (found(partial(client.inspect_container, item["Id"])) for item in client.containers(all=True))
+    states = [state for state in looks if state is not None]
     client.close()
-    return found
+    return states
 
 
 def unhealthy(node: Node) -> list[str]:
@@ -43,7 +46,8 @@ def unhealthy(node: Node) -> list[str]:
     return sorted(
         state["Name"].lstrip("/")
         for state in containers(node)
-        if part(state) != "loader" and (not state["State"]["Running"] or health(state) not in ("healthy", "-"))
+        if part(state) not in ("", "loader")
+        and (not state["State"]["Running"] or health(state) not in ("healthy", "-"))
     )
 
 
@@ -69,9 +73,9 @@ def memory(node: Node) -> str:
 
 def _rows(node: Node) -> Iterator[tuple[str, ...]]:
     entries = catalog()
-    found = containers(node)
-    proxies = {_labels(state)["agentic-mesh.service"]: state for state in found if part(state) in ("proxy", "gateway")}
-    apps = {_labels(state)["agentic-mesh.service"]: state for state in found if part(state) == "app"}
+    states = containers(node)
+    proxies = {_labels(state)["agentic-mesh.service"]: state for state in states if part(state) in ("proxy", "gateway")}
+    apps = {_labels(state)["agentic-mesh.service"]: state for state in states if part(state) == "app"}
     images = {service.name: service.image for service in SERVICES}
     for name, proxy in proxies.items():
         entry = entries[images.get(name, "envoy")]

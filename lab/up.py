@@ -36,7 +36,7 @@ class _Workspace(auto.LocalWorkspace):
 def operate(
     operation: str, stack: str, program: Callable[[], None], work_dir: Path, progress: Callable[[int], None]
 ) -> Outcome:
-    """Do one operation and gather what the engine says of it."""
+    """Do one operation and gather what the engine says of it; what a person would read goes to the stack's log, too."""
     outcome = Outcome(stack)
     done = 0
     reported = started = time.monotonic()
@@ -50,7 +50,8 @@ def operate(
             progress(done)
 
     handle = auto.Stack.select(stack, _Workspace(work_dir=str(work_dir), program=program))
-    common: dict[str, Any] = {"on_event": record, "color": "never", "suppress_progress": True, "suppress_outputs": True}
+    log = (work_dir / f"{stack}.log").open("a", encoding="utf-8")
+    common: dict[str, Any] = {"on_event": record, "on_output": log.write, "color": "never", "diff": True}
     try:
         match operation:
             case "preview":
@@ -59,12 +60,15 @@ def operate(
                 # One that fails does not hold up the rest: as `pulumi up --continue-on-error` does.
                 handle.up(parallel=_PARALLEL, continue_on_error=True, **common)
             case "refresh":
-                handle.refresh(parallel=_PARALLEL, **common)
+                # What a killed engine was about to make is forgotten, as the runbook of the interrupted engine says.
+                handle.refresh(parallel=_PARALLEL, clear_pending_creates=True, **common)
             case _:
                 handle.destroy(parallel=_PARALLEL, exclude_protected=True, continue_on_error=True, **common)
     except auto.CommandError as error:
         if outcome.passed:  # the engine failed without an event that says why
             outcome.errors.append(str(error).strip())
+    finally:
+        log.close()
     outcome.errors = [error for error in outcome.errors if not _is_echo(error)] or outcome.errors
     outcome.seconds = time.monotonic() - started
     return outcome

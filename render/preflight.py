@@ -4,26 +4,30 @@ import shlex
 from collections.abc import Iterable
 
 LEAST_FREE_GIB = 10
+LISTENS = 8080
+"""The port of the container."""
 
 
 def preflight_script(
     *,
     data_root: str,
     folders: Iterable[tuple[str, int, int]],
+    address: str,
+    port: int,
     cpus: float = 1,
     encrypted: bool = True,
     stack: str = "STACK",
 ) -> str:
-    """Checks the data root, makes the folders of the data volumes, then idles.
+    """Checks the host, makes the folders of the data volumes, then idles.
 
-    A failed check is printed with its mend and keeps the container from getting healthy, so that the deploy stops
-    and `docker logs agentic-mesh-preflight-host` says why. `folders` are (path, uid, gid), `cpus` how
-    many the services count on; `encrypted` is False in the lab alone.
+    What is missing is printed with its mend, and looked for again until it is there: only then does the container get
+    healthy, so that the deploy stops and `docker logs agentic-mesh-preflight-host` says why. `folders` are
+    (path, uid, gid), `address` and `port` where the container's own port 8080 is published, `cpus` how many the
+    services count on; `encrypted` is False in the lab alone.
     """
     root = shlex.quote(data_root)
     lines = [
-        "failed=0",
-        'miss() { echo "MISSING: $1"; echo "  mend: $2"; failed=1; }',
+        'miss() { echo "MISSING: $1"; echo "  mend: $2"; }',
         # What Docker stores is on the device behind /etc/hostname, the data root on the device mounted there.
         "device_of() { awk -v at=\"$1\" '$5 == at { print $3 }' /proc/self/mountinfo | tail -n 1; }",
         "encrypted() {",
@@ -34,6 +38,7 @@ def preflight_script(
         "  done",
         "  return 1",
         "}",
+        "check() {",
         *(_encryption(root, data_root) if encrypted else ()),
         "has=$(grep -c '^processor' /proc/cpuinfo)",
         f'[ "$has" -ge {int(cpus)} ] || miss "the host has $has CPUs, the services count on {cpus:g}" '
@@ -41,6 +46,11 @@ def preflight_script(
         f"free=$(df -P -k {root} | awk 'NR == 2 {{ print int($4 / 1048576) }}')",
         f'[ "$free" -ge {LEAST_FREE_GIB} ] || miss "only $free GiB free in {data_root}" '
         f"'free space: {LEAST_FREE_GIB} GiB at least'",
+        # Docker publishes on an address that the host does not have: only a call to it tells.
+        f"nc -w 2 {address} {port} </dev/null >/dev/null 2>&1 || "
+        f"miss 'the host does not answer at its tailnet address {address}' "
+        f"'give it this address (docs/runbooks/first-day.md, step 4): on the node, tailscale ip -4 says {address}; "
+        f"a firewall must let containers reach port {port} of the host'",
     ]
     for path, uid, gid in folders:
         quoted = shlex.quote(path)
@@ -48,7 +58,20 @@ def preflight_script(
             f"[ -d {quoted} ] || {{ mkdir -p {quoted} && chown {uid}:{gid} {quoted} && chmod 0700 {quoted}; }} "
             f"|| miss 'cannot make {path}' 'create it on the host, owned by {uid}:{gid}'"
         )
-    lines += ['[ "$failed" = 0 ] && touch /tmp/ok', "exec sleep 2147483647"]
+    lines += [
+        "}",
+        f"nc -ll -p {LISTENS} -e true >/dev/null 2>&1 &",
+        "said=",
+        'while now=$(check 2>&1); [ -n "$now" ]; do',
+        '  [ "$now" = "$said" ] || echo "$now"',
+        "  said=$now",
+        "  sleep 2",
+        "done",
+        '[ -z "$said" ] || echo "nothing is missing any more"',
+        "kill $!",
+        "touch /tmp/ok",
+        "exec sleep 2147483647",
+    ]
     return "\n".join(lines)
 
 

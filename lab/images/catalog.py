@@ -9,6 +9,7 @@ from typing import Final
 
 from lab.images.entry import NO_IMAGE, Entry, debian_program, stand_in
 from lab.images.services import own_entry
+from topology.catalog import SERVICES
 from topology.images import BUILDS
 
 _NOBODY: Final = 65534
@@ -19,6 +20,20 @@ def catalog(*, n8n: bool | None = None) -> Mapping[str, Entry]:
     """Every key of `topology.images`; `n8n` says whether the real one is wanted (default: not `LAB_N8N=stand-in`)."""
     real_n8n = os.environ.get("LAB_N8N") != "stand-in" if n8n is None else n8n
     return {**_models(), **_data(), **_gateways(), **_workflows(real=real_n8n), **_observability(), **_own()}
+
+
+def markdown() -> str:
+    """The catalog as a table for the documents."""
+    used: dict[str, list[str]] = {}
+    for service in SERVICES:
+        used.setdefault(service.image, []).append(service.name)
+    lines = ["| services | in the lab | what it is |", "|---|---|---|"]
+    lines += [
+        f"| {', '.join(used[key]) if key in used else key} | {'real' if entry.real else 'stand-in'} | {entry.reason} |"
+        for key, entry in catalog(n8n=True).items()
+        if key in used or key == "envoy"
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def _models() -> Mapping[str, Entry]:

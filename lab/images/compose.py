@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,10 +32,15 @@ def references(tags: Mapping[str, str]) -> dict[str, str]:
 def compose(entries: Mapping[str, Entry], folder: Path, progress: Say = print) -> dict[str, Image]:
     """The images by key; makes the large layers that they stand on where those are missing."""
     names = list(dict.fromkeys(name for entry in entries.values() for name in entry.layers))
-    with ThreadPoolExecutor(2) as threads:
-        # In the background of what takes longest, which mostly waits for a disk, the others wait for a network.
-        made = threads.map(lambda name: make_layer(RECIPES[name], folder / "layers", progress), names)
-        layers = dict(zip(names, made, strict=True))
+    cache = folder / "layers"
+    made: dict[str, Future[Layer]] = {}
+    # In the background of what takes longest, which mostly waits for a disk, the others wait for a network.
+    with ThreadPoolExecutor(3) as threads:
+        for name in sorted(names, key=lambda name: name != "debian"):  # the others with Python wait for it
+            made[name] = threads.submit(
+                make_layer, RECIPES[name], cache, progress, lambda: made["debian"].result().archive
+            )
+    layers = {name: layer.result() for name, layer in made.items()}
     trust = authority(folder)
     return {key: _image(key, entry, layers, trust) for key, entry in entries.items()}
 

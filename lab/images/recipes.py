@@ -216,7 +216,7 @@ def _own(key: str) -> Recipe:
     path = requirements(key)
     locked = path.read_text() if path.exists() else ""
     stamp = f"{PYTHON} {LAYOUTS[key]} {hashlib.sha256(locked.encode()).hexdigest()} {_stamp(_service)}"
-    return Recipe(key, f"{key}: its packages, 10 seconds", stamp, functools.partial(_service, key))
+    return Recipe(key, f"{key}: its packages, 10 seconds", stamp, functools.partial(_service, key), python=True)
 
 
 RECIPES: Final[Mapping[str, Recipe]] = {
@@ -226,8 +226,8 @@ RECIPES: Final[Mapping[str, Recipe]] = {
         Recipe("busybox", "busybox: 1 second", f"{_busybox_version()} {_stamp(_busybox)}", _busybox),
         Recipe("debian", "Debian and its software: 2 minutes", f"{SUITE} {DEBIAN} {_stamp(_debian)}", _debian),
         Recipe("envoy", "Envoy: 10 seconds", _stamp(_envoy), _envoy),
-        Recipe("minilm", "a small embedding model: 15 seconds", f"{PYTHON} {_stamp(_minilm)}", _minilm),
-        Recipe("litellm", "LiteLLM: 15 seconds", f"{PYTHON} {_stamp(_litellm)}", _litellm),
+        Recipe("minilm", "a small embedding model: 15 seconds", f"{PYTHON} {_stamp(_minilm)}", _minilm, python=True),
+        Recipe("litellm", "LiteLLM: 15 seconds", f"{PYTHON} {_stamp(_litellm)}", _litellm, python=True),
         Recipe("n8n", "n8n: 2 minutes", f"{N8N} {NODE} {_stamp(_n8n)}", _n8n),
     )
 }

@@ -15,7 +15,7 @@ from render.envoy.parts import (
     cluster,
     endpoint,
     proxy_protocol,
-    server_tls,
+    server_chain,
     tcp_proxy,
 )
 from render.envoy.sidecar import metrics_chain
@@ -164,6 +164,5 @@ def _egress_chain(host: Outside, callers: Iterable[Instance]) -> Config:
     name = f"egress-{host.name}"
     return {
         "filter_chain_match": {"server_names": [host.sni]},
-        "transport_socket": server_tls(),
-        "filters": [network_rbac(rules, name), tcp_proxy(f"outside-{host.name}", name)],
+        **server_chain([network_rbac(rules, name), tcp_proxy(f"outside-{host.name}", name, guarded=True)]),
     }

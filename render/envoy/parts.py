@@ -10,6 +10,9 @@ CONFIG_DIR: Final = "/etc/agentic-mesh"
 ADMIN_PORT: Final = 9901
 HEALTH_PORT: Final = 9902
 LOOPBACK: Final = "127.0.0.1"
+HANDSHAKE_SECONDS: Final = 10
+"""Who connects and does not finish the TLS handshake by then is let go: it would hold a connection without a name."""
+_EARLY_BYTES: Final = 16 * 1024
 MESH_HEALTH_PATH: Final = "/.well-known/agentic-mesh/health"
 """Answered by a callee's sidecar to any member of the mesh: is the app behind you well?"""
 
@@ -52,6 +55,15 @@ def server_tls(*alpn: str) -> Config:
             "alpn_protocols": list(alpn),
         },
     )
+
+
+def server_chain(filters: list[Config], *alpn: str) -> Config:
+    """The filters behind the mesh's TLS."""
+    return {
+        "transport_socket": server_tls(*alpn),
+        "transport_socket_connect_timeout": f"{HANDSHAKE_SECONDS}s",
+        "filters": filters,
+    }
 
 
 def client_tls(identity: str, sni: str, *alpn: str) -> Config:
@@ -127,8 +139,13 @@ def access_log(listener: str, *, http: bool) -> list[Config]:
     return [{**log, "filter": {"not_health_check_filter": {}}}] if http else [log]
 
 
-def tcp_proxy(cluster: str, listener: str) -> Config:
-    """Hands a connection on. Without an idle timeout: it would cut pools of database connections."""
+def tcp_proxy(cluster: str, listener: str, *, guarded: bool = False) -> Config:
+    """Hands a connection on. Without an idle timeout: it would cut pools of database connections.
+
+    `guarded`: behind RBAC, which judges the first bytes. Until then nothing is connected, or whoever may not call would
+    still take up the callee's connections.
+    """
+    waits = {"upstream_connect_mode": "ON_DOWNSTREAM_DATA", "max_early_data_bytes": _EARLY_BYTES} if guarded else {}
     return typed(
         "envoy.filters.network.tcp_proxy",
         "extensions.filters.network.tcp_proxy.v3.TcpProxy",
@@ -136,6 +153,7 @@ def tcp_proxy(cluster: str, listener: str) -> Config:
         cluster=cluster,
         idle_timeout="0s",
         access_log=access_log(listener, http=False),
+        **waits,
     )
 
 

@@ -25,7 +25,7 @@ from render.envoy.parts import (
     cluster,
     endpoint,
     proxy_protocol,
-    server_tls,
+    server_chain,
     tcp_proxy,
 )
 from topology.egress import Outside, outside
@@ -130,10 +130,9 @@ def _inbound(port: Port, mesh: str, edges: Iterable[Edge], *, public: bool) -> C
             inbound=True,
             strict_paths=any("url_path" in p for r in rules.values() for p in r["permissions"]),
         )
-        chain: Config = {"transport_socket": server_tls("h2", "http/1.1"), "filters": [manager]}
+        chain = server_chain([manager], "h2", "http/1.1")
     else:
-        filters = [network_rbac(rules, name), tcp_proxy(f"app-{port.name}", name)]
-        chain = {"transport_socket": server_tls(), "filters": filters}
+        chain = server_chain([network_rbac(rules, name), tcp_proxy(f"app-{port.name}", name, guarded=True)])
     listener: Config = {
         "name": name,
         "address": address(mesh, port.number),
@@ -157,7 +156,7 @@ def metrics_chain(edges: Iterable[Edge], app_cluster: str | None) -> Config:
         inbound=True,
         strict_paths=True,
     )
-    return {"transport_socket": server_tls("h2", "http/1.1"), "filters": [manager]}
+    return server_chain([manager], "h2", "http/1.1")
 
 
 def _outbound(

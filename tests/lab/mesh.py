@@ -1,9 +1,10 @@
 """What tests of the platform do with it: operations of the engine, looks at Docker, commands in containers."""
 
+import contextlib
 import json
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +13,7 @@ import yaml
 
 from engine.outcome import Outcome
 from lab import status
-from lab.machine import in_namespace
+from lab.machine import LabError, in_namespace
 from lab.places import Node
 from lab.session import Session, operate
 from lab.stacks import Stacks
@@ -64,6 +65,11 @@ class Mesh:
                 content["config"][f"agentic-mesh:{key}"] = value
         path.write_text(yaml.safe_dump(content, sort_keys=False))
 
+    def setting(self, stack: str, key: str) -> Any:
+        """A setting as the stack has it now; None: its default."""
+        content = yaml.safe_load((self.stacks.work_dir / f"Pulumi.{stack}.yaml").read_text())
+        return content["config"].get(f"agentic-mesh:{key}")
+
     def containers(self, node: str) -> dict[str, dict[str, Any]]:
         """All containers of a node by name, as Docker describes them."""
         return {state["Name"].lstrip("/"): state for state in status.containers(self.node(node))}
@@ -106,20 +112,22 @@ class Mesh:
         text = bytes(self.docker(node).logs(f"{PREFIX}-{container}", stderr=False)).decode(errors="replace")
         return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
 
-    def repair(self, *names: str) -> None:
-        """Put right what a test left broken; nothing to do where it did not."""
-        self.operate("refresh", *names)
-        self.up(*names)
-
-    def state(self, stack: str) -> list[dict[str, Any]]:
-        """The resources of a stack's state, secrets opened."""
-        text = self.stacks.command("stack", "export", "--stack", stack, "--show-secrets")
-        resources: list[dict[str, Any]] = json.loads(text)["deployment"].get("resources", [])
-        return resources
+    @contextlib.contextmanager
+    def mending(self, *names: str) -> Iterator[None]:
+        """Where what is done inside fails, the stacks are put right all the same."""
+        try:
+            yield
+        except BaseException:
+            for name in names:
+                with contextlib.suppress(LabError):
+                    self.stacks.command("cancel", name, "--yes")
+            self.operate("refresh", *names)
+            self.up(*names)
+            raise
 
     def strangers(self, node: str) -> set[str]:
         """Names of a node's containers and networks that the state does not know."""
-        known = {resource.get("id") for resource in self.state(node)}
+        known = {resource.get("id") for resource in self.resources(node)}
         client = self.docker(node)
         found = {item["Id"]: item["Names"][0].lstrip("/") for item in client.containers(all=True)}
         found |= {item["Id"]: item["Name"] for item in client.networks() if item["Name"].startswith(PREFIX)}
@@ -128,6 +136,26 @@ class Mesh:
     def secret(self, stack: str, output: str) -> Any:
         """An output of a stack, decrypted."""
         return json.loads(self.stacks.command("stack", "output", "--stack", stack, "--show-secrets", "--json"))[output]
+
+    def resources(self, stack: str) -> list[dict[str, Any]]:
+        """Everything in a stack's state, decrypted."""
+        exported = self.stacks.command("stack", "export", "--stack", stack, "--show-secrets")
+        found: list[dict[str, Any]] = _opened(json.loads(exported))["deployment"]["resources"]
+        return found
+
+    def passwords(self, stack: str) -> dict[str, str]:
+        """All that a stack generated, by the names that the topology gives them."""
+        made = [r for r in self.resources(stack) if r["type"].startswith("random:")]
+        return {r["urn"].rpartition("-secrets-")[2]: str(r["outputs"]["result"]) for r in made}
+
+    def certificate(self, stack: str, service: str) -> str:
+        """The certificate that the public sees."""
+        (resource,) = (
+            r
+            for r in self.resources(stack)
+            if r["type"] == "tls:index/selfSignedCert:SelfSignedCert" and f"{service}-" in r["urn"].split("::")[-1]
+        )
+        return str(resource["outputs"]["certPem"])
 
 
 def changes(outcome: Outcome) -> dict[str, int]:
@@ -143,3 +171,12 @@ def replaced(before: Mapping[str, tuple[str, str]], after: Mapping[str, tuple[st
 def services_of(containers: Sequence[str]) -> set[str]:
     """The names without the prefix."""
     return {name.removeprefix(f"{PREFIX}-") for name in containers}
+
+
+def _opened(value: Any) -> Any:
+    """A decrypted value in place of what the engine wraps it in."""
+    if isinstance(value, dict):
+        if "plaintext" in value:
+            return json.loads(value["plaintext"])
+        return {key: _opened(item) for key, item in value.items()}
+    return [_opened(item) for item in value] if isinstance(value, list) else value

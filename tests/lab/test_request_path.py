@@ -1,0 +1,110 @@
+"""A user's request: edge, gateway, agents, model proxy, across the tailnet to vLLM, and back; streamed too."""
+
+import json
+import secrets
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab import world
+from lab.link import PUBLIC_ADDRESS
+from tests.lab.mesh import Mesh
+
+pytestmark = [pytest.mark.lab, pytest.mark.engine]
+
+URL = f"https://{world.DOMAIN}"
+HOPS = {
+    # proxy: (its node, who called it); the edge's first hop is not HTTP yet, so it has no identifier there
+    "kong": ("oracle1", "oracle1/edge"),
+    "agents": ("oracle1", "oracle1/kong"),
+    "litellm": ("oracle1", "oracle1/agents"),
+    "vllm": ("thanos", "oracle1/litellm"),
+}
+
+
+class User:
+    """Somebody on the internet with the gateway's key."""
+
+    def __init__(self, mesh: Mesh, folder: Path) -> None:
+        self.mesh = mesh
+        key = mesh.passwords("oracle1")["gateway-owner-key"]
+        # In files: an argument could be read by every process of the machine.
+        self.headers = folder / "headers"
+        self.headers.write_text(f"Authorization: Bearer {key}\nContent-Type: application/json\n")
+        self.certificate = folder / "edge.pem"
+        self.certificate.write_text(mesh.certificate("oracle1", "edge"))
+
+    def ask(self, path: str, body: Any = None, *options: str, key: bool = True) -> tuple[int, dict[str, str], str]:
+        """Status, headers and body."""
+        sent = ("-H", f"@{self.headers}") if key else ()
+        data = ("--data-binary", json.dumps(body)) if body is not None else ()
+        result = self.mesh.on_node(
+            "thanos",
+            *("curl", "-sS", "-i", "--max-time", "60", "--cacert", str(self.certificate)),
+            *("--resolve", f"{world.DOMAIN}:443:{PUBLIC_ADDRESS}", *sent, *data, *options, f"{URL}{path}"),
+        )
+        assert result.returncode == 0, result.stderr
+        head, _, body_text = result.stdout.replace("\r\n", "\n").partition("\n\n")
+        first, *lines = head.splitlines()
+        return int(first.split()[1]), dict(line.lower().split(": ", 1) for line in lines if ": " in line), body_text
+
+
+@pytest.fixture
+def user(mesh: Mesh, tmp_path: Path) -> User:
+    return User(mesh, tmp_path)
+
+
+def question() -> dict[str, Any]:
+    """One that no cache has an answer for."""
+    return {"model": "vllm_local", "messages": [{"role": "user", "content": f"Say hello to {secrets.token_hex(4)}."}]}
+
+
+def seen(mesh: Mesh, proxy: str, node: str, identifier: str) -> list[dict[str, Any]]:
+    """What a proxy noted of a request that came in; it writes its log every few seconds."""
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        found = [
+            dict(entry)
+            for entry in mesh.audit(node, f"{proxy}-proxy")
+            if entry.get("request_id") == identifier and entry["listener"].startswith("in-")
+        ]
+        if found:
+            return found
+        time.sleep(1)
+    return []
+
+
+def test_a_request_passes_every_hop_and_one_id_with_it(user: User, mesh: Mesh) -> None:
+    asked = question()
+    status, headers, body = user.ask("/v1/chat/completions", asked)
+    assert status == 200, body
+    answer = json.loads(body)
+    assert asked["messages"][0]["content"] in answer["choices"][0]["message"]["content"]
+    identifier = headers["x-request-id"]
+    for proxy, (node, caller) in HOPS.items():
+        entries = seen(mesh, proxy, node, identifier)
+        assert [entry["caller"] for entry in entries] == [f"spiffe://agentic-mesh/{caller}"], proxy
+        assert entries[0]["status"] == 200
+        assert entries[0]["path"] == "/v1/chat/completions"
+
+
+def test_an_answer_is_streamed_through_every_hop(user: User) -> None:
+    status, headers, body = user.ask("/v1/chat/completions", question() | {"stream": True}, "--no-buffer")
+    assert status == 200, body
+    assert headers["content-type"].startswith("text/event-stream")
+    events = [line.removeprefix("data: ") for line in body.splitlines() if line.startswith("data: ")]
+    assert events[-1] == "[DONE]"
+    assert len([event for event in events if '"content"' in event]) > 3
+
+
+def test_nobody_gets_in_without_the_key(user: User) -> None:
+    assert user.ask("/v1/models", key=False)[0] == 401
+    assert user.ask("/v1/models", None, "-H", "Authorization: Bearer guessed", key=False)[0] == 401
+    assert user.ask("/v1/models")[0] == 200
+    assert user.ask("/", key=False)[0] == 404
+
+
+def test_an_attack_is_stopped_at_the_edge(user: User) -> None:
+    assert user.ask("/v1/models?file=../../../../etc/passwd")[0] == 403
