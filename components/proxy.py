@@ -106,6 +106,9 @@ def proxy(name: str, args: ProxyArgs, opts: pulumi.ResourceOptions) -> docker.Co
             for network, address in args.networks
         ],
         ports=list(args.ports) or None,
+        # It hands on what it has judged, never a packet as it is; a host that runs Docker forwards, and new network
+        # namespaces take that over.
+        sysctls={"net.ipv4.ip_forward": "0"},
         volumes=[config.mount],
         healthcheck=health,
         wait=True,

@@ -51,7 +51,9 @@ def operate(
 
     handle = auto.Stack.select(stack, _Workspace(work_dir=str(work_dir), program=program))
     log = (work_dir / f"{stack}.log").open("a", encoding="utf-8")
-    common: dict[str, Any] = {"on_event": record, "on_output": log.write, "color": "never", "diff": True}
+    common: dict[str, Any] = {"on_event": record, "on_output": log.write, "color": "never"}
+    if operation != "refresh":  # which knows no such option
+        common["diff"] = True
     try:
         match operation:
             case "preview":

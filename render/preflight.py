@@ -38,6 +38,8 @@ def preflight_script(
         "  done",
         "  return 1",
         "}",
+        # Not by wget: one that is linked statically may fail at the look-up of a name, which an address is to it.
+        "ask() { printf 'GET /name HTTP/1.0\\r\\n\\r\\n'; }",
         "check() {",
         *(_encryption(root, data_root) if encrypted else ()),
         "has=$(grep -c '^processor' /proc/cpuinfo)",
@@ -46,8 +48,8 @@ def preflight_script(
         f"free=$(df -P -k {root} | awk 'NR == 2 {{ print int($4 / 1048576) }}')",
         f'[ "$free" -ge {LEAST_FREE_GIB} ] || miss "only $free GiB free in {data_root}" '
         f"'free space: {LEAST_FREE_GIB} GiB at least'",
-        # Docker publishes on an address that the host does not have: only a call to it tells.
-        f"nc -w 2 {address} {port} </dev/null >/dev/null 2>&1 || "
+        # Docker publishes on an address that the host does not have, too: only a call that comes back here tells.
+        f'[ "$(ask | timeout 5 nc -w 2 {address} {port} 2>/dev/null | tail -n 1)" = "$(hostname)" ] || '
         f"miss 'the host does not answer at its tailnet address {address}' "
         f"'give it this address (docs/runbooks/first-day.md, step 4): on the node, tailscale ip -4 says {address}; "
         f"a firewall must let containers reach port {port} of the host'",
@@ -60,7 +62,8 @@ def preflight_script(
         )
     lines += [
         "}",
-        f"nc -ll -p {LISTENS} -e true >/dev/null 2>&1 &",
+        "mkdir -p /tmp/www && hostname >/tmp/www/name",
+        f"httpd -p {LISTENS} -h /tmp/www",
         "said=",
         'while now=$(check 2>&1); [ -n "$now" ]; do',
         '  [ "$now" = "$said" ] || echo "$now"',
@@ -68,7 +71,7 @@ def preflight_script(
         "  sleep 2",
         "done",
         '[ -z "$said" ] || echo "nothing is missing any more"',
-        "kill $!",
+        "killall httpd",
         "touch /tmp/ok",
         "exec sleep 2147483647",
     ]

@@ -14,6 +14,7 @@ from tests.unit.program import Program
 
 pytestmark = pytest.mark.contract
 DEVICE, DISK, PLAIN = "254:1", "8:3", "8:4"
+ADDRESS = "100.64.1.1"
 SHELLS = ("sh", "bash")
 
 
@@ -42,7 +43,7 @@ def _shellcheck(program: str, shell: str, script: str) -> str:
 
 
 class Host:
-    """A made-up host: what the kernel would say, a data root, and a `df` that says what it is told."""
+    """A made-up host: what the kernel would say, a data root, and programs that say what they are told."""
 
     def __init__(self, folder: Path, busybox: str) -> None:
         self.folder = folder
@@ -50,6 +51,8 @@ class Host:
         self.root = folder / "data"
         self.mounts = {str(self.root): DEVICE, "/etc/hostname": DEVICE}
         self.free_gib = LEAST_FREE_GIB
+        self.answers = True
+        """Whether it is there at the tailnet address."""
         self.folders: list[tuple[str, int, int]] = []
         self.root.mkdir()
         self.device(DEVICE, "CRYPT-LUKS2-abc")
@@ -64,19 +67,26 @@ class Host:
         if below:
             (device / "slaves" / "below").symlink_to(self.folder / "sys" / below)
 
-    def check(self, *, quiet: bool = True) -> tuple[bool, str]:
-        """Whether the probe would get healthy, and what it says; `quiet`: no program complains."""
+    def check(self) -> tuple[bool, str]:
+        """Whether the probe would get healthy, and what it says."""
         df = self.folder / "df"
         df.write_text(f"#!{self.busybox} sh\necho header\necho device 1 1 {self.free_gib * 1048576} 1% /\n")
         df.chmod(0o755)
         lines = [f"1 2 {number} / {at} rw - ext4 x rw" for at, number in self.mounts.items()]
         (self.folder / "mountinfo").write_text("\n".join(lines) + "\n")
-        script = preflight_script(data_root=str(self.root), folders=self.folders)
+        script = preflight_script(data_root=str(self.root), folders=self.folders, address=ADDRESS, port=15099)
         for there, here in (
+            (f"timeout 5 nc -w 2 {ADDRESS} 15099", "hostname" if self.answers else "false"),
+            ("/tmp/www/name", f"{self.folder}/name"),
+            ("mkdir -p /tmp/www", "true"),
+            ("httpd -p 8080 -h /tmp/www", "true"),
+            ("killall httpd", "true"),
             ("/proc/self/mountinfo", f"{self.folder}/mountinfo"),
             ("/sys/dev/block", f"{self.folder}/sys"),
             ("/tmp/ok", f"{self.folder}/ok"),
             ("$(df ", f"$({df} "),
+            # It looks once.
+            ("sleep 2\n", "exit 0\n"),
             ("exec sleep 2147483647", "exit 0"),
         ):
             assert there in script
@@ -86,7 +96,7 @@ class Host:
         done = subprocess.run(
             [self.busybox, "sh", "-c", script], capture_output=True, text=True, check=True, timeout=20
         )
-        assert (done.stderr == "") is quiet, done.stderr
+        assert done.stderr == ""
         return healthy.exists(), done.stdout
 
 
@@ -136,6 +146,14 @@ def test_too_little_space(host: Host) -> None:
     assert f"MISSING: only {LEAST_FREE_GIB - 1} GiB free in {host.root}" in said
 
 
+def test_another_address_than_the_settings(host: Host) -> None:
+    host.answers = False
+    healthy, said = host.check()
+    assert not healthy
+    assert f"MISSING: the host does not answer at its tailnet address {ADDRESS}" in said
+    assert f"on the node, tailscale ip -4 says {ADDRESS}" in said
+
+
 def test_folders_are_made_for_their_owners_and_left_alone_the_next_time(host: Host) -> None:
     owner = (os.getuid(), os.getgid()) if os.getuid() else (999, 998)
     path = host.root / "redis-data"
@@ -153,7 +171,7 @@ def test_folders_are_made_for_their_owners_and_left_alone_the_next_time(host: Ho
 def test_a_folder_that_cannot_be_made(host: Host) -> None:
     (host.root / "file").write_text("in the way")
     host.folders = [(str(host.root / "file" / "below"), 1, 1)]
-    healthy, said = host.check(quiet=False)
+    healthy, said = host.check()
     assert not healthy
     assert f"MISSING: cannot make {host.root}/file/below" in said
 
@@ -162,6 +180,7 @@ def test_everything_that_is_missing_is_said_at_once(host: Host) -> None:
     host.device(PLAIN)
     host.mounts = {str(host.root): PLAIN, "/etc/hostname": PLAIN}
     host.free_gib = 0
+    host.answers = False
     healthy, said = host.check()
     assert not healthy
-    assert said.count("MISSING: ") == said.count("  mend: ") == 3
+    assert said.count("MISSING: ") == said.count("  mend: ") == 4

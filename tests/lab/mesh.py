@@ -126,12 +126,12 @@ class Mesh:
             raise
 
     def strangers(self, node: str) -> set[str]:
-        """Names of a node's containers and networks that the state does not know."""
+        """Names of the mesh's containers and networks on a node that the state does not know."""
         known = {resource.get("id") for resource in self.resources(node)}
         client = self.docker(node)
         found = {item["Id"]: item["Names"][0].lstrip("/") for item in client.containers(all=True)}
-        found |= {item["Id"]: item["Name"] for item in client.networks() if item["Name"].startswith(PREFIX)}
-        return {name for identifier, name in found.items() if identifier not in known}
+        found |= {item["Id"]: item["Name"] for item in client.networks()}
+        return {name for identifier, name in found.items() if name.startswith(PREFIX) and identifier not in known}
 
     def secret(self, stack: str, output: str) -> Any:
         """An output of a stack, decrypted."""

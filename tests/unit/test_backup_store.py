@@ -139,9 +139,10 @@ def test_destroy_keeps_the_data_and_drops_the_credential(mocks: Mocks) -> pulumi
     def check(_: object) -> None:
         for typ in DATA:
             assert mocks.one(typ).retain_on_delete, typ
-            assert not mocks.one(typ).protect, typ
+            assert mocks.one(typ).protect, typ
         for typ in CREDENTIAL:
             assert not mocks.one(typ).retain_on_delete, typ
+            assert not mocks.one(typ).protect, typ
 
     return everything(store()).apply(check)
 

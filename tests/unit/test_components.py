@@ -200,3 +200,13 @@ def test_both_programs_make_a_bounded_number_of_resources(thanos: Program, oracl
     assert 150 < len(thanos.mocks.registered) < 400
     assert 250 < len(oracle1.mocks.registered) < 600
     assert len(thanos.mocks.of(CONTAINER)) == len(thanos.containers)
+
+
+def test_what_failed_to_get_healthy_is_made_and_waited_for_again(program: Program) -> None:
+    """The provider waits at the creation alone: without it the next deploy would let pass what is still broken."""
+    waited = {name: c for name, c in program.containers.items() if c.inputs.get("wait")}
+    assert {labels(c)["part"] for c in waited.values()} == {"preflight", "proxy", "gateway"}
+    for name, container in waited.items():
+        assert container.replace_on_changes == ("#initerror",), name
+        # Two of one name there cannot be.
+        assert container.delete_before_replace, name

@@ -75,6 +75,12 @@ def test_proxies_have_users_of_their_own(program: Program) -> None:
     assert not set(users) & {s.user for s in rows(program).values()}
 
 
+def test_proxies_forward_no_packets(program: Program) -> None:
+    for container in program.running:
+        if labels(container)["part"] in ("proxy", "gateway"):
+            assert container.inputs["sysctls"] == {"net.ipv4.ip_forward": "0"}, container.name
+
+
 def test_memory_processors_processes_and_logs_are_limited(program: Program) -> None:
     for container in program.running:
         inputs = container.inputs

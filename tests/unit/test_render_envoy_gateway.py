@@ -135,6 +135,10 @@ def test_each_outside_host_is_open_to_those_of_the_table_and_nobody_else(gateway
                 f"spiffe://agentic-mesh/{gateway.node}/{service}": frozenset() for service in services
             }
             assert gateway.behind(chain) == [(host.host, host.port)]
+            # Nothing is connected to the outside before it is known who asks.
+            assert chain["transport_socket_connect_timeout"] == "10s"
+            [proxy] = envoy.of_type(chain, "TcpProxy")
+            assert proxy["upstream_connect_mode"] == "ON_DOWNSTREAM_DATA"
 
 
 def test_only_outside_names_are_looked_up(gateway: Gateway) -> None:

@@ -93,6 +93,16 @@ def test_whoever_comes_in_shows_a_certificate_of_the_mesh(sidecar: Sidecar) -> N
             assert common["tls_params"] == limits
 
 
+def test_whoever_shows_none_is_let_go_and_takes_up_no_connection_of_the_app(sidecar: Sidecar) -> None:
+    for name, listener in sidecar.listeners.items():
+        for chain in listener["filter_chains"]:
+            if "transport_socket" in chain:
+                assert chain["transport_socket_connect_timeout"] == "10s", name
+                for proxy in envoy.of_type(chain, "TcpProxy"):
+                    assert proxy["upstream_connect_mode"] == "ON_DOWNSTREAM_DATA", name
+                    assert proxy["max_early_data_bytes"] > 0, name
+
+
 def test_the_admin_interface_answers_prometheus_one_path_and_nobody_else(sidecar: Sidecar) -> None:
     to_admin = [
         route

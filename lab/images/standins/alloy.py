@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import calendar
+import contextlib
 import glob
 import json
 import re
@@ -83,8 +84,9 @@ class Shipper:
     def round(self) -> None:
         """Push what is new; where Loki is away, the same lines come again."""
         for path in glob.glob(self.config.path):  # noqa: PTH207 - the pattern is absolute
-            while self._some(path):
-                pass
+            with contextlib.suppress(FileNotFoundError):  # a container that went took its log along
+                while self._some(path):
+                    pass
 
     def _some(self, path: str) -> bool:
         start = self.positions.get(path, 0)
