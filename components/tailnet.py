@@ -61,7 +61,8 @@ class Tailnet(pulumi.ComponentResource):
             acl=policy_text,
             overwrite_existing_content=False,
             reset_acl_on_destroy=False,
-            opts=pulumi.ResourceOptions(parent=self),
+            # A destroy would leave it in force and forget it, and the next `up` could not tell it from a stranger's.
+            opts=pulumi.ResourceOptions(parent=self, protect=True, retain_on_delete=True),
         )
         tailscale.DnsPreferences(
             f"{name}-dns",

@@ -45,6 +45,7 @@ def test_the_policy_is_the_graphs_and_overwrites_nothing_unseen(
         assert json.loads(policy.inputs["acl"]) == acl_policy(GRAPH, ["you@example.com"])
         assert policy.inputs["overwriteExistingContent"] is False
         assert policy.inputs["resetAclOnDestroy"] is False
+        assert policy.protect, "a destroy would forget what stays in force, and the next up could not make it again"
 
     return everything(made).apply(check)
 
