@@ -160,7 +160,7 @@ def test_everything_that_the_host_itself_lacks_is_said_at_once(first_day: Mesh) 
             assert findings.keys() == mends.keys()
             assert all(mends[missing] in mend for missing, mend in findings.items())
         report = diagnosis(mesh)
-        for missing, mend in mends.items():
+        for missing, mend in findings.items():
             assert f"MISSING: {missing}" in report
             assert f"mend: {mend}" in report
 
