@@ -75,8 +75,11 @@ def _debian(root: Path) -> None:
     # Services belong to containers; nothing may start, and no database cluster be made, while packages install.
     _write(root / "usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n", 0o755)
     _write(root / "etc/postgresql-common/createcluster.conf", "create_main_cluster = false\n")
-    for file in ("/etc/resolv.conf", *map(str, Path("/etc/apt/apt.conf.d").glob("*registry*"))):
-        shutil.copy(file, root / file.lstrip("/"))
+    shutil.copy("/etc/resolv.conf", root / "etc/resolv.conf")
+    # As this machine's own apt fetches: by a proxy, from a mirror whose dates are not looked at.
+    said = subprocess.run(["apt-config", "dump", "Acquire"], capture_output=True, text=True, check=True).stdout
+    fetching = [line for line in said.splitlines() if line.startswith(("Acquire::http", "Acquire::Check"))]
+    _write(root / "etc/apt/apt.conf.d/99host", "\n".join([*fetching, ""]))
     # Some set-up scripts read /proc; a mount namespace of its own keeps that mount from outliving the command.
     _run(
         *("unshare", "--mount", "--fork", "sh", "-euc"),
@@ -93,7 +96,7 @@ def _debian(root: Path) -> None:
     )
     for name in LEFT_OUT:
         shutil.rmtree(root / "usr/share" / name, ignore_errors=True)
-    for name in ("etc/resolv.conf", "etc/hostname", "etc/machine-id"):
+    for name in ("etc/resolv.conf", "etc/hostname", "etc/machine-id", "etc/apt/apt.conf.d/99host"):
         (root / name).unlink(missing_ok=True)
 
 
