@@ -88,23 +88,3 @@ def test_one_that_never_gets_healthy_fails_the_up_by_name(stack: Stacks, monkeyp
     outcome = stack.operate("up", "thanos")
     assert outcome.errors[0].startswith("app: ")
     assert "container failed to be in healthy state" in outcome.errors[0]
-
-
-def test_what_was_made_by_hand_can_be_imported(stack: Stacks, client: docker.APIClient) -> None:
-    pool = docker.types.IPAMConfig(pool_configs=[docker.types.IPAMPool(subnet="10.198.0.0/24")])
-    made = client.create_network("lab-scratch-by-hand", internal=True, ipam=pool)["Id"]
-    try:
-        stack.command(
-            *("import", "docker:index/network:Network", "by-hand", made, "--stack", "thanos"),
-            *("--yes", "--skip-preview", "--generate-code=false", "--protect=false"),
-        )
-        exported = json.loads(stack.command("stack", "export", "--stack", "thanos"))["deployment"]["resources"]
-        (imported,) = (resource for resource in exported if resource["urn"].endswith("::by-hand"))
-        assert imported["id"] == made
-        assert imported["inputs"]["name"] == "lab-scratch-by-hand"
-        assert imported["inputs"]["internal"] is True
-        assert operations(stack, "destroy") == {"delete": 1}
-        assert not client.networks(names=["lab-scratch-by-hand"])
-    finally:
-        for network in client.networks(names=["lab-scratch-by-hand"]):
-            client.remove_network(network["Id"])
