@@ -58,8 +58,7 @@ class Network(Resource):
         if state is None:
             return None
         if not inputs:
-            pools = [{"subnet": pool["Subnet"]} for pool in state["IPAM"]["Config"] or ()]
-            inputs = {"ipamConfigs": pools, "options": state["Options"], "labels": _listed(state["Labels"])}
+            inputs = _imported(state)
         now = {"name": state["Name"], "driver": state["Driver"], "internal": state["Internal"]}
         usual = {"driver": "bridge", "internal": False}
         seen = {key: value for key, value in now.items() if inputs.get(key, usual.get(key)) != value}
@@ -68,6 +67,19 @@ class Network(Resource):
     def delete(self, config: Values, identifier: str, inputs: Values, outputs: Values) -> None:
         """Once no container is on it any more."""
         removed(lambda: connect(config).remove_network(identifier), f"Unable to remove network {identifier}")
+
+
+def _imported(state: dict[str, Any]) -> Values:
+    """A network as a program would write it; what is empty it would leave out."""
+    written = {
+        "name": state["Name"],
+        "driver": state["Driver"],
+        "internal": state["Internal"],
+        "ipamConfigs": [{"subnet": pool["Subnet"]} for pool in state["IPAM"]["Config"] or ()],
+        "options": state["Options"],
+        "labels": _listed(state["Labels"] or {}),
+    }
+    return {key: value for key, value in written.items() if value}
 
 
 class Volume(Resource):

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from engine.toolchain import PULUMI, tool_path
-from lab import clouds, nodes
+from lab import nodes
 from lab.machine import LabError, check_machine
 from lab.places import Node
-from lab.session import Session, open_session
+from lab.session import Session, clear_away, open_session
 from lab.stacks import Stacks
 from tests.lab.mesh import Mesh
 
@@ -44,9 +44,7 @@ def session() -> Iterator[Session]:
             yield open_session(FOLDER, lambda text: print(f"lab: {text}"))
         finally:
             if not was_running:
-                shutil.rmtree(FOLDER / "stacks", ignore_errors=True)
-                clouds.stop_clouds()
-                nodes.remove_nodes(FOLDER)
+                clear_away(FOLDER)
 
 
 @pytest.fixture(scope="session")

@@ -88,3 +88,19 @@ def test_one_that_never_gets_healthy_fails_the_up_by_name(stack: Stacks, monkeyp
     outcome = stack.operate("up", "thanos")
     assert outcome.errors[0].startswith("app: ")
     assert "container failed to be in healthy state" in outcome.errors[0]
+
+
+def test_what_was_made_by_hand_is_imported(
+    stack: Stacks, client: docker.APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = docker.types.IPAMConfig(pool_configs=[docker.types.IPAMPool(subnet="10.198.0.0/24")])
+    made = client.create_network("lab-scratch-by-hand", internal=True, ipam=pool)["Id"]
+    try:
+        monkeypatch.setenv("SCRATCH_IMPORT", made)
+        assert operations(stack, "up")["import"] == 1
+        assert operations(stack, "preview") == {}
+        assert operations(stack, "destroy")["delete"] > 8
+        assert not client.networks(names=["lab-scratch-by-hand"])
+    finally:
+        for network in client.networks(names=["lab-scratch-by-hand"]):
+            client.remove_network(network["Id"])

@@ -94,3 +94,12 @@ docker.Container(
     wait_timeout=8,
     opts=pulumi.ResourceOptions.merge(on_node, pulumi.ResourceOptions(depends_on=[loader])),
 )
+if os.environ.get("SCRATCH_IMPORT"):
+    docker.Network(
+        "by-hand",
+        name="lab-scratch-by-hand",
+        driver="bridge",
+        internal=True,
+        ipam_configs=[docker.NetworkIpamConfigArgs(subnet="10.198.0.0/24")],
+        opts=pulumi.ResourceOptions.merge(on_node, pulumi.ResourceOptions(import_=os.environ["SCRATCH_IMPORT"])),
+    )
