@@ -20,6 +20,7 @@ from engine.root import CHECKOUT
 from lab.link import PUBLIC_ADDRESS
 from lab.machine import LabError
 from lab.places import Node
+from lab.world import DOMAIN
 
 _PASSPHRASE: Final = "lab"  # noqa: S105 - the lab's secrets are nobody's
 _EPOCH: Final = "agentic-mesh:secretsEpoch"
@@ -136,7 +137,7 @@ def lab_config(node: Node) -> dict[str, Any]:
         "agentic-mesh:allowUnencryptedData": True,
         "agentic-mesh:hostCpus": os.cpu_count(),
         "agentic-mesh:gpuMemoryGib": 24,
-        "agentic-mesh:domain": "oracle1.example.com",
+        "agentic-mesh:domain": DOMAIN,
         "agentic-mesh:publicAddress": PUBLIC_ADDRESS,
         "pulumi:disable-default-providers": ["*"],
     }

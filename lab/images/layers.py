@@ -13,11 +13,11 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.machine import LabError
+from lab.machine import LabError, run
 
 Say = Callable[[str], None]
 
@@ -77,7 +77,7 @@ def _compile(folder: Path, debian: Path) -> None:
     with tempfile.TemporaryDirectory(dir=folder.parent) as name:
         root = Path(name)
         wanted = ("./usr/bin/python3*", "./usr/lib/python3*", "./usr/lib64", "./usr/lib/x86_64-linux-gnu/*")
-        _run("tar", "-xf", str(debian), "-C", name, "--wildcards", *wanted)
+        run("tar", "-xf", str(debian), "-C", name, "--wildcards", *wanted, timeout=300)
         libraries = root / "usr/lib/x86_64-linux-gnu"
         python = (
             str(libraries / "ld-linux-x86-64.so.2"),
@@ -88,15 +88,10 @@ def _compile(folder: Path, debian: Path) -> None:
         # The archive's times are all the same: a source's time cannot tell whether its bytecode is of it.
         options = ("-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash")
         # Its exit status also speaks of files that no Python of this version can read, which packages bring along.
-        _run(*python, *options, str(folder), env=os.environ | {"PYTHONHOME": str(root / "usr")}, check=False)
+        environment = os.environ | {"PYTHONHOME": str(root / "usr")}
+        subprocess.run([*python, *options, str(folder)], env=environment, capture_output=True, check=False)
     if not any(folder.rglob("*.pyc")):
         raise LayerError(f"{folder} was not compiled: {' '.join(options)}")
-
-
-def _run(*command: str, env: Mapping[str, str] | None = None, check: bool = True) -> None:
-    result = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
-    if check and result.returncode:
-        raise LayerError(f"{' '.join(command[:3])} ... failed: {result.stderr[-1000:]}")
 
 
 def _pack(folder: Path, archive: Path) -> str:
