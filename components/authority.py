@@ -1,5 +1,6 @@
 """The mesh's certificate authority and the certificates that it signs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -20,31 +21,56 @@ class Authority:
     certificate_pem: pulumi.Output[str]
     private_key_pem: pulumi.Output[str]
     """Secret."""
+    trusted_pem: pulumi.Output[str]
+    """Every certificate that is trusted: the one that signs, and while it replaces another or is replaced, that too."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CertificateAuthorityArgs:
+    """The generations of the authority that there are."""
+
+    generations: Sequence[int]
+    """All are trusted, the first one signs."""
 
 
 class CertificateAuthority(pulumi.ComponentResource):
-    """Creates the authority's private key and its self-signed certificate.
+    """Creates the private key and the self-signed certificate of each generation of the authority.
 
-    Losing the key loses no data: the next `up` of each stack makes new certificates.
+    Losing a key loses no data: a new generation takes over (docs/runbooks/rotate-secrets.md).
     """
 
-    def __init__(self, name: str, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, args: CertificateAuthorityArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Make the authority."""
         super().__init__("agentic-mesh:mesh:CertificateAuthority", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
-        key = tls.PrivateKey(f"{name}-key", algorithm="ECDSA", ecdsa_curve="P256", opts=child)
-        certificate = tls.SelfSignedCert(
-            f"{name}-certificate",
+        made = [_generation(f"{name}-{number}", number, self) for number in args.generations]
+        key, certificate = made[0]
+        self.authority = Authority(
+            certificate_pem=certificate.cert_pem,
             private_key_pem=key.private_key_pem,
-            subject=tls.SelfSignedCertSubjectArgs(common_name=f"{TRUST_DOMAIN} mesh authority"),
-            is_ca_certificate=True,
-            set_subject_key_id=True,
-            validity_period_hours=AUTHORITY_HOURS,
-            allowed_uses=["cert_signing", "crl_signing"],
-            opts=child,
+            trusted_pem=pulumi.Output.all(*(certificate.cert_pem for _, certificate in made)).apply(_bundle),
         )
-        self.authority = Authority(certificate_pem=certificate.cert_pem, private_key_pem=key.private_key_pem)
         self.register_outputs({"certificatePem": certificate.cert_pem})
+
+
+def _bundle(certificates: Sequence[str]) -> str:
+    return "".join(f"{pem.strip()}\n" for pem in certificates)
+
+
+def _generation(name: str, number: int, parent: pulumi.Resource) -> tuple[tls.PrivateKey, tls.SelfSignedCert]:
+    child = pulumi.ResourceOptions(parent=parent)
+    key = tls.PrivateKey(f"{name}-key", algorithm="ECDSA", ecdsa_curve="P256", opts=child)
+    certificate = tls.SelfSignedCert(
+        f"{name}-certificate",
+        private_key_pem=key.private_key_pem,
+        # Told apart by name as well: where two are trusted, a chain is looked for by it.
+        subject=tls.SelfSignedCertSubjectArgs(common_name=f"{TRUST_DOMAIN} mesh authority {number}"),
+        is_ca_certificate=True,
+        set_subject_key_id=True,
+        validity_period_hours=AUTHORITY_HOURS,
+        allowed_uses=["cert_signing", "crl_signing"],
+        opts=child,
+    )
+    return key, certificate
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pulumi
 
-from components.authority import CertificateAuthority
+from components.authority import CertificateAuthority, CertificateAuthorityArgs
 from components.generated_secrets import GeneratedSecrets, GeneratedSecretsArgs
 from components.shared import Shared
 from settings import Settings
@@ -27,7 +27,9 @@ class Foundation(pulumi.ComponentResource):
         """Make the foundation."""
         super().__init__("agentic-mesh:foundation:Foundation", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        authority = CertificateAuthority(f"{name}-authority", child)
+        authority = CertificateAuthority(
+            f"{name}-authority", CertificateAuthorityArgs(generations=args.settings.authorities), child
+        )
         names = shared(SECRETS, args.graph)
         secrets = GeneratedSecrets(
             f"{name}-secrets",

@@ -58,7 +58,7 @@ class Gateway(pulumi.ComponentResource):
                 slot=0,
                 envoy=json.dumps(gateway_config(graph, context.networks, context.node)),
                 certificate=certificate,
-                authority_pem=context.authority.certificate_pem,
+                authority_pem=context.authority.trusted_pem,
                 images=context.images,
                 old_docker=context.settings.allow_old_docker,
                 networks=[

@@ -114,7 +114,7 @@ class Pod(pulumi.ComponentResource):
                 slot=service.slot,
                 envoy=json.dumps(sidecar_config(context.graph, context.networks, instance)),
                 certificate=self.certificate,
-                authority_pem=context.authority.certificate_pem,
+                authority_pem=context.authority.trusted_pem,
                 images=context.images,
                 old_docker=context.settings.allow_old_docker,
                 networks=[

@@ -32,6 +32,7 @@ class ProxyArgs:
     """The configuration as JSON; no secret in it."""
     certificate: Certificate
     authority_pem: pulumi.Input[str]
+    """What it trusts."""
     images: NodeImages
     networks: Sequence[tuple[pulumi.Input[str], str]]
     """(network name, address). Of the gateway's two only the outside one has a default route."""

@@ -33,6 +33,7 @@ class Shared:
             {
                 "authorityCertificate": self.authority.certificate_pem,
                 "authorityKey": self.authority.private_key_pem,
+                "authoritiesTrusted": self.authority.trusted_pem,
                 "secrets": dict(self.secrets),
             }
         )
@@ -60,6 +61,7 @@ def read_shared(foundation: str, names: Iterable[str]) -> Shared:
         authority=Authority(
             certificate_pem=pulumi.Output.unsecret(found.apply(lambda outputs: str(outputs["authorityCertificate"]))),
             private_key_pem=found.apply(lambda outputs: str(outputs["authorityKey"])),
+            trusted_pem=pulumi.Output.unsecret(found.apply(lambda outputs: str(outputs["authoritiesTrusted"]))),
         ),
         secrets={name: _secret(found, name) for name in names},
     )

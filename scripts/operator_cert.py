@@ -103,7 +103,7 @@ def main() -> int:
     except (KeyError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    folder = write(args.folder, args.name, key, certificate, shared["authorityCertificate"])
+    folder = write(args.folder, args.name, key, certificate, shared["authoritiesTrusted"])
     print(
         f"{folder}: valid for {args.hours} hours. For example, vLLM on thanos:\n"
         f"  curl --cert {folder}/certificate.pem --key {folder}/key.pem --insecure \\\n"

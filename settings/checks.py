@@ -149,6 +149,16 @@ def _devices(value: object) -> tuple[str, ...]:
     return parts
 
 
+def _authorities(value: object) -> tuple[int, ...]:
+    # A lone number may come as one.
+    parts = str(value).split(",") if not isinstance(value, bool) else []
+    if not 1 <= len(parts) <= 2 or len(set(parts)) < len(parts):
+        raise NotAllowedError
+    if not all(re.fullmatch(r"[1-9]\d{0,3}", part) for part in parts):
+        raise NotAllowedError
+    return tuple(int(part) for part in parts)
+
+
 def _operators(value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or not value:
         raise NotAllowedError
@@ -209,6 +219,12 @@ WINDOW: Final = Check(
     "a window HH:MM-HH:MM", "22:00-06:00",
     _matching(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d"),
 )  # fmt: skip
+AUTHORITIES: Final = Check[tuple[int, ...]](
+    "one generation of the certificate authority, or two that are both trusted while the first takes over or the "
+    "second is on its way out",
+    "2,1",
+    _authorities,
+)
 EPOCH: Final = whole(1, 1_000_000, "the secrets epoch", "2")
 MODEL: Final = Check(
     "a model name such as owner/name", "owner/name",

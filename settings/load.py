@@ -60,7 +60,7 @@ KEYS: Final = frozenset(
     {
         "node", "nodes", "foundation", "dockerHost", "containerRange", "dataRoot", "modelPath",
         "qdrantStorage", "gpuMemoryGib", "gpuDevices", "gpuShares", "models", "modelHub", "domain",
-        "publicAddress", "alerts", "backup", "budget", "secretsEpoch", "manageTailnet",
+        "publicAddress", "alerts", "backup", "budget", "secretsEpoch", "authorities", "manageTailnet",
         "ports",
         "tailnetOperators", "n8nWebhookUrl", "n8nHosts", "allowOldDocker", "allowUnencryptedData", "hostCpus",
         "cacheShared", "offPeak",
@@ -221,6 +221,7 @@ class _Reader:
             backup=backup,
             budget=Budget(**self.section("budget", checks.BUDGET)),
             secrets_epoch=self.get("secretsEpoch", checks.EPOCH, 1),
+            authorities=self.get("authorities", checks.AUTHORITIES, "1"),
             manage_tailnet=self.get("manageTailnet", checks.BOOLEAN, True),
             tailnet_operators=self.get("tailnetOperators", checks.OPERATORS, ["autogroup:admin"]),
             n8n_webhook_url=self.get("n8nWebhookUrl", checks.URL, f"https://{domain}" if domain else None) or "",

@@ -131,6 +131,8 @@ class Settings:
     backup: BackupStore
     budget: Budget
     secrets_epoch: int
+    authorities: tuple[int, ...]
+    """Generations of the certificate authority: the first signs, all are trusted. Of the foundation's stack."""
     manage_tailnet: bool
     tailnet_operators: tuple[str, ...]
     """Logins or groups of the tailnet whose people may operate the nodes."""

@@ -37,6 +37,7 @@ _SHARED: Final = shared(SECRETS, Graph(SERVICES, NODES))
 SHARED: Final = {
     "authorityCertificate": "the authority's certificate",
     "authorityKey": "SecretOfTheAuthority",
+    "authoritiesTrusted": "the authority's certificate and another",
     "secrets": {
         name: "SecretShared" + name.title().replace("-", "") for name in sorted(shared(SECRETS, Graph(SERVICES, NODES)))
     },

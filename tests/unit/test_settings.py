@@ -75,6 +75,7 @@ REFUSED: dict[str, tuple[Any, ...]] = {
     "backup": ("s3",),
     "budget": ("100",),
     "secretsEpoch": ("0", "-1", "1.5", "next", True),
+    "authorities": ("0", "1,1", "1,2,3", "1, 2", "a", True, [1]),
     "manageTailnet": ("yes", "1"),
     "ports": ("18000", {"vllm": 8001}),
     "tailnetOperators": ([], "you@example.com", ["*"], ["autogroup:danger-all"], ["tag:agentic-mesh-ci"], [7]),
@@ -351,6 +352,7 @@ def test_what_is_given_is_read() -> None:
         n8nHosts=["b.example.com", "a.example.com", "b.example.com"],
         manageTailnet=False,
         secretsEpoch="7",
+        authorities="2,1",
     )
     assert (read.node.architecture, read.foundation) == ("arm64", "titan")
     assert read.nodes[1].architecture == "amd64"
@@ -360,7 +362,7 @@ def test_what_is_given_is_read() -> None:
     assert read.budget == Budget(monthly_usd=12.5)
     assert read.egress()["alerts"] == ("mail.example.com:465", "hooks.example.com")
     assert read.n8n_hosts == ("b.example.com", "a.example.com")
-    assert (read.manage_tailnet, read.secrets_epoch) == (False, 7)
+    assert (read.manage_tailnet, read.secrets_epoch, read.authorities) == (False, 7, (2, 1))
 
 
 def test_the_way_out_to_a_webhook_is_to_its_own_port() -> None:
