@@ -1,12 +1,14 @@
 """The mesh's certificate authority and the certificates that it signs."""
 
+import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
 import pulumi_tls as tls
 
-from topology.model import TRUST_DOMAIN, Instance
+from components.authority_check import SUBJECT, check_authority
+from topology.model import Instance
 
 CERTIFICATE_HOURS = 30 * 24
 RENEWAL_HOURS = 15 * 24
@@ -23,6 +25,12 @@ class Authority:
     """Secret."""
     trusted_pem: pulumi.Output[str]
     """Every certificate that is trusted: the one that signs, and while it replaces another or is replaced, that too."""
+
+    @property
+    def checked(self) -> pulumi.Output[None]:
+        """Resolves once `check_authority` has passed; what waits for it is not touched before."""
+        parts = pulumi.Output.all(self.certificate_pem, self.private_key_pem, self.trusted_pem)
+        return parts.apply(lambda p: check_authority(p[0], p[1], p[2], datetime.datetime.now(datetime.UTC)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +71,7 @@ def _generation(name: str, number: int, parent: pulumi.Resource) -> tuple[tls.Pr
         f"{name}-certificate",
         private_key_pem=key.private_key_pem,
         # Told apart by name as well: where two are trusted, a chain is looked for by it.
-        subject=tls.SelfSignedCertSubjectArgs(common_name=f"{TRUST_DOMAIN} mesh authority {number}"),
+        subject=tls.SelfSignedCertSubjectArgs(common_name=f"{SUBJECT} {number}"),
         is_ca_certificate=True,
         set_subject_key_id=True,
         validity_period_hours=AUTHORITY_HOURS,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 
@@ -33,8 +34,8 @@ class NodeContext:
     images: NodeImages
     volumes: DataVolumes
     backup_store: BackupStore
-    ready: Sequence[pulumi.Resource]
-    """What must be there before any container starts: the preflight."""
+    ready: Sequence[pulumi.Input[Any]]
+    """What must be there before any container changes: the preflight, and an authority that holds."""
 
     @property
     def node(self) -> str:

@@ -66,13 +66,14 @@ class Gateway(pulumi.ComponentResource):
                     (context.mesh_network, context.networks.gateway_mesh),
                 ],
                 wait_seconds=60,
+                ready=context.ready,
                 part="gateway",
                 ports=ports,
                 outside=True,
                 memory_mib=256,
                 more_labels=(("nodes", nodes), ("data_root", settings.data_root)),
             ),
-            pulumi.ResourceOptions(parent=self, depends_on=[*context.ready]),
+            pulumi.ResourceOptions(parent=self),
         )
         self.certificate = certificate
         self.register_outputs({"address": settings.node.address})

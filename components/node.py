@@ -77,7 +77,7 @@ class MeshNode(pulumi.ComponentResource):
             images=images,
             volumes=DataVolumes(f"{name}-volumes", DataVolumesArgs(settings=settings, services=services), child),
             backup_store=args.backup_store,
-            ready=preflight.probes,
+            ready=[*preflight.probes, args.shared.authority.checked],
         )
         gateway = Gateway(f"{name}-gateway", GatewayArgs(context=context, network=network), child)
         pods = {

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pulumi
 import pulumi_docker as docker
@@ -54,7 +55,7 @@ class Pod(pulumi.ComponentResource):
         network = pod_network(f"{name}-network", service.name, addresses.subnet, child)
         mounts = context.volumes.mounts(service, context.graph.reads(service, context.node))
         version: dict[str, pulumi.Input[str]] = {}
-        needs: list[pulumi.Resource] = [*context.ready]
+        needs: list[pulumi.Input[Any]] = [*context.ready]
         if args.files:
             config = config_volume(
                 f"{name}-config",
@@ -66,7 +67,7 @@ class Pod(pulumi.ComponentResource):
                     owner=service.user,
                     image=busybox,
                 ),
-                child,
+                pulumi.ResourceOptions(parent=self, depends_on=[*context.ready]),
             )
             mounts.append(config.mount)
             version["config_version"] = config.version
@@ -122,10 +123,11 @@ class Pod(pulumi.ComponentResource):
                     (context.mesh_network, addresses.mesh),
                 ],
                 wait_seconds=service.start_seconds,
+                ready=context.ready,
                 # A new app gets a new proxy: its health check is what the deploy waits for.
                 more_labels=(("app", self.app.id),),
             ),
-            pulumi.ResourceOptions(parent=self, depends_on=[self.app, *context.ready]),
+            pulumi.ResourceOptions(parent=self, depends_on=[self.app]),
         )
         self.register_outputs({"app": self.app.name, "proxy": self.proxy.name})
 

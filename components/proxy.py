@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 import pulumi_docker as docker
@@ -37,6 +38,8 @@ class ProxyArgs:
     networks: Sequence[tuple[pulumi.Input[str], str]]
     """(network name, address). Of the gateway's two only the outside one has a default route."""
     wait_seconds: int
+    ready: Sequence[pulumi.Input[Any]]
+    """What must be there before any container changes."""
     part: str = "proxy"
     ports: Sequence[docker.ContainerPortArgs] = ()
     old_docker: bool = False
@@ -65,7 +68,7 @@ def proxy(name: str, args: ProxyArgs, opts: pulumi.ResourceOptions) -> docker.Co
             owner=f"{uid}:{uid}",
             image=args.images.image_id("busybox"),
         ),
-        pulumi.ResourceOptions(parent=opts.parent),
+        pulumi.ResourceOptions(parent=opts.parent, depends_on=[*args.ready]),
     )
     settings = hardened(user=f"{uid}:{uid}", memory_mib=args.memory_mib, cpus=1, processes=512)
     if args.outside:
@@ -118,7 +121,7 @@ def proxy(name: str, args: ProxyArgs, opts: pulumi.ResourceOptions) -> docker.Co
         opts=pulumi.ResourceOptions.merge(
             opts,
             pulumi.ResourceOptions(
-                depends_on=[config.loader],
+                depends_on=[config.loader, *args.ready],
                 # The provider waits for health at the creation alone: what failed then is made and waited for again.
                 delete_before_replace=True,
                 replace_on_changes=[INITIALIZATION_FAILED],

@@ -75,24 +75,24 @@ def expected_callers(graph: Graph, instance: Instance) -> Mapping[int, Callers]:
     ports = graph.service(instance.service).ports if instance.service in graph.by_name else ()
     by_name: dict[str, Port] = {port.name: port for port in ports}
     for edge in graph.inbound(instance):
-        paths = _paths(edge, by_name.get(edge.port))
-        callers.setdefault(edge.number, set()).add(Caller(edge.caller.identity, paths))
+        routes = _routes(edge, by_name.get(edge.port))
+        callers.setdefault(edge.number, set()).add(Caller(edge.caller.identity, routes))
     for port in ports:
         if port.direct:
-            paths = () if port.protocol is Protocol.TCP else _patterns(port.paths)
-            callers.setdefault(port.number, set()).add(Caller(f"spiffe://{TRUST_DOMAIN}/{OPERATOR}/*", paths))
+            routes = () if port.protocol is Protocol.TCP else _patterns(port.routes)
+            callers.setdefault(port.number, set()).add(Caller(f"spiffe://{TRUST_DOMAIN}/{OPERATOR}/*", routes))
     return {number: frozenset(found) for number, found in callers.items()}
 
 
-def _paths(edge: Edge, port: Port | None) -> tuple[str, ...]:
-    """TCP has no paths to tell apart; metrics, which no `Port` stands for, do."""
+def _routes(edge: Edge, port: Port | None) -> tuple[str, ...]:
+    """TCP has none to tell apart; metrics, which no `Port` stands for, do."""
     if port is not None and edge.port != METRICS and port.protocol is Protocol.TCP:
         return ()
-    return _patterns(edge.paths)
+    return _patterns(edge.routes)
 
 
-def _patterns(paths: Iterable[str]) -> tuple[str, ...]:
-    return tuple(sorted(f"{path}*" if path.endswith("/") else path for path in paths))
+def _patterns(routes: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(f"{entry}*" if entry.endswith("/") else entry for entry in routes))
 
 
 def _unguarded(chain: Chain) -> str:

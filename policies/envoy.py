@@ -6,6 +6,7 @@ Apart from the code that renders it, on purpose: what this cannot read counts as
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -24,16 +25,16 @@ ANYONE: Final = "anyone"
 
 @dataclass(frozen=True, order=True)
 class Caller:
-    """Whom an authorization lets in, and to which paths."""
+    """Whom an authorization lets in, and to which routes."""
 
     identity: str
     """A SPIFFE ID; a prefix of such ends in `*`."""
-    paths: tuple[str, ...] = ()
-    """A prefix ends in `*`; none at all: any path."""
+    routes: tuple[str, ...] = ()
+    """`/path`, or `GET,POST /path`; a prefix ends in `*`; none at all: any path by any method."""
 
     def __str__(self) -> str:
         """As it reads in a message."""
-        return f"{self.identity} ({', '.join(self.paths)})" if self.paths else self.identity
+        return f"{self.identity} ({', '.join(self.routes)})" if self.routes else self.identity
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +128,7 @@ def _allowed(rbac: Config) -> frozenset[Caller] | None:
     if not isinstance(rules, dict) or rules.get("action", "ALLOW") != "ALLOW":
         return None
     return frozenset(
-        Caller(identity, _paths(policy.get("permissions", ())))
+        Caller(identity, _routes(policy.get("permissions", ())))
         for policy in rules.get("policies", {}).values()
         for identity in map(_identity, policy.get("principals", ()))
     )
@@ -143,17 +144,35 @@ def _identity(principal: Config) -> str:
     return ANYONE
 
 
-def _paths(permissions: Any) -> tuple[str, ...]:
-    """Paths of a policy; what is not read as a path counts as any."""
-    found = []
-    for permission in permissions:
-        path = _at(permission, "url_path", "path")
-        if not isinstance(path, dict) or len(path) != 1 or len(permission) != 1:
-            return ()
+def _routes(permissions: Any) -> tuple[str, ...]:
+    """Routes of a policy; what is not read as one counts as any."""
+    found = [_route(permission) for permission in permissions]
+    return tuple(sorted(found)) if all(found) else ()
+
+
+def _route(permission: Config) -> str:
+    both = _at(permission, "and_rules", "rules")
+    if isinstance(both, list):
+        path, methods = (_path(both[0]), _methods(both[1])) if len(both) == 2 and len(permission) == 1 else ("", "")
+        return f"{methods} {path}" if path and methods else ""
+    return _path(permission)
+
+
+def _path(permission: Config) -> str:
+    path = _at(permission, "url_path", "path")
+    if isinstance(path, dict) and len(path) == len(permission) == 1:
         for kind, end in (("exact", ""), ("prefix", "*")):
             if isinstance(path.get(kind), str):
-                found.append(path[kind] + end)
-    return tuple(sorted(found))
+                return str(path[kind]) + end
+    return ""
+
+
+def _methods(permission: Config) -> str:
+    header = _at(permission, "header")
+    regex = _at(header, "string_match", "safe_regex", "regex")
+    plain = isinstance(regex, str) and re.fullmatch(r"[A-Z]+(\|[A-Z]+)*", regex)
+    exact = plain and len(permission) == 1 and header.keys() == {"name", "string_match"} and header["name"] == ":method"
+    return regex.replace("|", ",") if exact else ""
 
 
 def _at(value: Any, *keys: str) -> Any:

@@ -5,6 +5,10 @@ from typing import Final
 REQUESTS_PER_SECOND: Final = 20
 CONNECTIONS: Final = 40
 BODY_MIB: Final = 64
+_NOT_FROM_OUTSIDE: Final = (
+    "X-Consumer-ID", "X-Consumer-Username", "X-Consumer-Custom-ID", "X-Credential-Identifier", "X-Anonymous-Consumer",
+)  # fmt: skip
+"""By these Kong tells the services behind it whom it has authenticated; on a route without a key it sets none."""
 _BODIES: Final = ",".join(
     f"ctl:ruleRemoveTargetByTag=OWASP_CRS;{part}" for part in ("ARGS", "ARGS_NAMES", "REQUEST_BODY")
 )
@@ -16,6 +20,7 @@ def edge_server(domain: str, sidecar: str) -> str:
 
     The gateway in front tells the client's address by the PROXY protocol; it is believed from the own sidecar alone.
     """
+    none = "\n".join(f'        proxy_set_header {name} "";' for name in _NOT_FROM_OUTSIDE)
     return f"""\
 limit_req_zone $binary_remote_addr zone=requests:10m rate={REQUESTS_PER_SECOND}r/s;
 limit_conn_zone $binary_remote_addr zone=connections:10m;
@@ -71,6 +76,8 @@ server {{
         proxy_set_header X-Forwarded-For $remote_addr;
         proxy_set_header X-Forwarded-Proto https;
         proxy_set_header X-Request-ID $request_id;
+        # Nobody outside says who they are.
+{none}
         # Answers of models are streams.
         proxy_buffering off;
         proxy_read_timeout 3600s;

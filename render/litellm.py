@@ -1,12 +1,26 @@
 """The model proxy's configuration: routing names, fallbacks, cache and budgets."""
 
-from typing import Any
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
 
 import yaml
 
 from settings import Settings
 
-CACHE_SECONDS = 30 * 24 * 3600
+CACHE_SECONDS: Final = 30 * 24 * 3600
+
+_SERVICE: Final = Path(__file__).parents[1] / "services" / "litellm"
+HOOKS: Final[Mapping[str, Path]] = {name: _SERVICE / name for name in ("request_id.py", "answer_cache.py", "bad_input.py")}
+"""Our own hooks, which lie beside the configuration."""
+ENVIRONMENT: Final[Mapping[str, str]] = {
+    "LITELLM_LOG": "ERROR",
+    # Its own price list, instead of one from a host that the gateway does not let it reach.
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    "STORE_MODEL_IN_DB": "False",
+    "NO_DOCS": "True",
+}
+"""Plain values only."""
 
 
 def litellm_config(
@@ -81,12 +95,18 @@ def litellm_config(
                 "username": "litellm",
                 "password": redis_password,
                 "ttl": CACHE_SECONDS,
-                # Unless users share answers, a request is cached only under the namespace that it brings.
-                "mode": "default_on" if settings.cache_shared else "default_off",
+                # A hook of ours narrows it to the user's own, unless users share answers.
                 "namespace": "litellm",
             },
-            # The second is our own, `services/litellm`.
-            "callbacks": ["prometheus", "request_id.hook"],
+            # A knob that only one provider knows makes another request as well.
+            "enable_caching_on_provider_specific_optional_params": True,
+            # All but the first are our own, `services/litellm`.
+            "callbacks": [
+                "prometheus",
+                "bad_input.hook",
+                "request_id.hook",
+                f"answer_cache.{'shared' if settings.cache_shared else 'per_user'}",
+            ],
             "max_budget": settings.budget.monthly_usd,
             "budget_duration": "30d",
             "max_internal_user_budget": settings.budget.per_key_usd,

@@ -8,6 +8,7 @@ from settings import Settings
 from topology.graph import GATEWAY, METRICS, PROMETHEUS, Graph
 from topology.model import Instance
 from topology.network import METRICS_PORT
+from topology.routes import route
 
 BLACKBOX: Final = "blackbox-exporter"
 
@@ -54,7 +55,10 @@ def _job(name: str, path: str, targets: list[Instance]) -> dict[str, Any]:
 def _probes(graph: Graph, blackbox: Instance) -> dict[str, Any]:
     """What the blackbox exporter of one node asks, by the paths that it may call."""
     calls = graph.service(BLACKBOX).calls
-    urls = [f"http://{call.to}:{graph.service(call.to).port(call.port).number}{call.paths[0]}" for call in calls]
+    urls = [
+        f"http://{call.to}:{graph.service(call.to).port(call.port).number}{route(call.routes[0]).path}"
+        for call in calls
+    ]
     urls += [f"https://{host}/healthz" for host in graph.service(BLACKBOX).egress]
     return {
         "job_name": f"probes-{blackbox.node}",

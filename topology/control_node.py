@@ -3,13 +3,14 @@
 from typing import Final
 
 from topology.model import Call, Metrics, Port, Probe, Protocol, Rule, Service, Volume, VolumeRead, Waiver
+from topology.routes import EMBEDDINGS
 
 _AGENT_TOOLS: Final = (
-    Call(to="embeddings", paths=("/embed", "/v1/embeddings", "/info"), fallback="embeddings-cpu"),
-    Call(to="whisper", paths=("/v1/",)),
+    Call(to="embeddings", routes=("POST /embed", "POST /v1/embeddings", "GET /info"), fallback="embeddings-cpu"),
+    Call(to="whisper", routes=("GET,POST /v1/",)),
     Call(to="comfyui"),
-    Call(to="interpreter", paths=("/v1/",)),
-    Call(to="ocr", paths=("/v1/",)),
+    Call(to="interpreter", routes=("GET,POST,DELETE /v1/",)),
+    Call(to="ocr", routes=("GET,POST /v1/",)),
 )
 
 SERVICES: Final = (
@@ -76,11 +77,11 @@ SERVICES: Final = (
         ports=(Port(number=8000, direct=True),),
         calls=(
             Call(to="agents"),
-            Call(to="litellm", paths=("/v1/",)),
-            Call(to="whisper", paths=("/v1/",)),
+            Call(to="litellm", routes=("GET,POST /v1/",)),
+            Call(to="whisper", routes=("GET,POST /v1/",)),
             Call(to="comfyui"),
-            Call(to="ocr", paths=("/v1/",)),
-            Call(to="n8n", paths=("/webhook/", "/webhook-waiting/")),
+            Call(to="ocr", routes=("GET,POST /v1/",)),
+            Call(to="n8n", routes=("/webhook/", "/webhook-waiting/")),
             Call(to="redis"),
         ),
         probe=Probe(port=8007, path="/status/ready"),
@@ -97,9 +98,9 @@ SERVICES: Final = (
         resource="CPU",
         image="agents",
         user="1000:1000",
-        ports=(Port(number=8080, paths=("/v1/", "/health", "/ready", "/metrics"), direct=True),),
+        ports=(Port(number=8080, routes=("GET,POST,DELETE /v1/", "GET /health", "GET /ready"), direct=True),),
         calls=(
-            Call(to="litellm", paths=("/v1/",)),
+            Call(to="litellm", routes=("GET,POST /v1/",)),
             Call(to="qdrant", fallback="qdrant-replica"),
             Call(to="redis"),
             Call(to="postgres"),
@@ -118,10 +119,12 @@ SERVICES: Final = (
         resource="CPU",
         image="litellm",
         user="0:0",
-        ports=(Port(number=8081, paths=("/v1/", "/health/", "/key/", "/spend/"), direct=True),),
+        ports=(
+            Port(number=8081, routes=("GET,POST /v1/", "GET /health/", "GET,POST /key/", "GET /spend/"), direct=True),
+        ),
         calls=(
-            Call(to="vllm", paths=("/v1/",)),
-            Call(to="embeddings", paths=("/v1/embeddings",), fallback="embeddings-cpu"),
+            Call(to="vllm", routes=("GET,POST /v1/",)),
+            Call(to="embeddings", routes=("POST /v1/embeddings",), fallback="embeddings-cpu"),
             Call(to="redis"),
             Call(to="postgres"),
         ),
@@ -141,7 +144,7 @@ SERVICES: Final = (
         resource="CPU",
         image="embeddings-cpu",
         user="1000:1000",
-        ports=(Port(number=8011, paths=("/embed", "/rerank", "/v1/embeddings", "/info", "/health")),),
+        ports=(Port(number=8011, routes=EMBEDDINGS),),
         probe=Probe(port=8011, path="/health"),
         metrics=Metrics(port=8011),
         egress=("@model-hub",),
@@ -160,8 +163,8 @@ SERVICES: Final = (
         user="1000:1000",
         ports=(Port(number=5678, direct=True),),
         calls=(
-            Call(to="agents", paths=("/v1/",)),
-            Call(to="litellm", paths=("/v1/",)),
+            Call(to="agents", routes=("GET,POST,DELETE /v1/",)),
+            Call(to="litellm", routes=("GET,POST /v1/",)),
             Call(to="redis"),
             Call(to="postgres"),
         ),
@@ -184,8 +187,8 @@ SERVICES: Final = (
         user="1000:1000",
         ports=(Port(number=5679, name="broker"),),
         calls=(
-            Call(to="agents", paths=("/v1/",)),
-            Call(to="litellm", paths=("/v1/",)),
+            Call(to="agents", routes=("GET,POST,DELETE /v1/",)),
+            Call(to="litellm", routes=("GET,POST /v1/",)),
             Call(to="redis"),
             Call(to="postgres"),
         ),
@@ -307,7 +310,7 @@ SERVICES: Final = (
         user="65534:65534",
         ports=(Port(number=9090, direct=True),),
         # What it scrapes is derived: the metrics port of every pod.
-        calls=(Call(to="alertmanager", paths=("/api/v2/alerts",)),),
+        calls=(Call(to="alertmanager", routes=("POST /api/v2/alerts",)),),
         probe=Probe(port=9090, path="/-/healthy"),
         metrics=Metrics(port=9090),
         memory_mib=2048,
@@ -342,9 +345,9 @@ SERVICES: Final = (
         user="472:472",
         ports=(Port(number=3000, direct=True),),
         calls=(
-            Call(to="prometheus", paths=("/api/v1/",)),
-            Call(to="loki", paths=("/loki/api/v1/",)),
-            Call(to="alertmanager", paths=("/api/v2/",)),
+            Call(to="prometheus", routes=("GET,POST /api/v1/",)),
+            Call(to="loki", routes=("GET /loki/api/v1/",)),
+            Call(to="alertmanager", routes=("GET,POST,DELETE /api/v2/",)),
         ),
         probe=Probe(port=3000, path="/api/health"),
         metrics=Metrics(port=3000),
@@ -361,7 +364,7 @@ SERVICES: Final = (
         resource="CPU",
         image="loki",
         user="10001:10001",
-        ports=(Port(number=3100, paths=("/loki/api/v1/", "/ready")),),
+        ports=(Port(number=3100, routes=("GET,POST /loki/api/v1/", "GET /ready")),),
         probe=Probe(port=3100, path="/ready"),
         metrics=Metrics(port=3100),
         memory_mib=1024,

@@ -14,6 +14,7 @@ from topology.model import (
     Volume,
     Waiver,
 )
+from topology.routes import EMBEDDINGS
 
 _GPU_LIBRARIES: Final = "the CUDA runtime compiles and caches kernels at run time"
 
@@ -27,7 +28,7 @@ SERVICES: Final = (
         image="vllm",
         user="2000:0",
         # The API key guards /v1 alone: the server also answers /pause, /update_weights and others to anyone.
-        ports=(Port(number=8000, paths=("/v1/", "/health", "/metrics"), direct=True),),
+        ports=(Port(number=8000, routes=("GET,POST /v1/", "GET /health"), direct=True),),
         probe=Probe(port=8000, path="/health"),
         metrics=Metrics(port=8000),
         gpu=Gpu(share_gib=8.0, takes_rest=True),
@@ -110,7 +111,7 @@ SERVICES: Final = (
         ports=(
             Port(
                 number=8001,
-                paths=("/embed", "/rerank", "/v1/embeddings", "/info", "/health"),
+                routes=EMBEDDINGS,
                 direct=True,
             ),
         ),
@@ -131,7 +132,7 @@ SERVICES: Final = (
         resource="GPU",
         image="whisper",
         user="1000:1000",
-        ports=(Port(number=8002, paths=("/v1/", "/health"), direct=True),),
+        ports=(Port(number=8002, routes=("/v1/", "GET /health"), direct=True),),
         probe=Probe(port=8002, path="/health"),
         gpu=Gpu(share_gib=3.0),
         memory_mib=6144,
@@ -181,7 +182,7 @@ SERVICES: Final = (
         resource="CPU",
         image="interpreter",
         user="0:0",
-        ports=(Port(number=8004, paths=("/v1/", "/health", "/ready", "/metrics"), direct=True),),
+        ports=(Port(number=8004, routes=("GET,POST,DELETE /v1/", "GET /health", "GET /ready"), direct=True),),
         probe=Probe(port=8004, path="/ready"),
         metrics=Metrics(port=8004),
         memory_mib=4096,
@@ -205,7 +206,7 @@ SERVICES: Final = (
         resource="GPU",
         image="ocr",
         user="1001:0",
-        ports=(Port(number=8005, paths=("/v1/", "/health"), direct=True),),
+        ports=(Port(number=8005, routes=("/v1/", "GET /health"), direct=True),),
         probe=Probe(port=8005, path="/health"),
         metrics=Metrics(port=8005),
         gpu=Gpu(share_gib=3.0),

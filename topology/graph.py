@@ -9,6 +9,7 @@ from typing import Final
 from topology.egress import Outside, outside
 from topology.model import Call, Edge, Instance, Node, Port, Protocol, Service, VolumeRead
 from topology.network import EGRESS_PORT, MAX_SLOT, METRICS_PORT
+from topology.routes import route
 
 GATEWAY: Final = "gateway"
 PROMETHEUS: Final = "prometheus"
@@ -71,7 +72,7 @@ class Graph:
             for caller in self.instances(service.name):
                 if call.local and caller.node != target.node:
                     continue
-                yield Edge(caller, target, port.name, port.number, port.tailnet_port, call.paths or port.paths)
+                yield Edge(caller, target, port.name, port.number, port.tailnet_port, call.routes or port.routes)
 
     def _scrape_edges(self) -> Iterator[Edge]:
         """Prometheus reads the metrics of every pod and gateway."""
@@ -81,7 +82,7 @@ class Graph:
         targets += [Instance(GATEWAY, n.name) for n in self.nodes]
         for caller in self.instances(PROMETHEUS):
             for target in targets:
-                yield Edge(caller, target, METRICS, METRICS_PORT, METRICS_PORT, self.scrape_paths(target))
+                yield Edge(caller, target, METRICS, METRICS_PORT, METRICS_PORT, self.scrape_routes(target))
 
     def _edge_edges(self) -> Iterator[Edge]:
         """The gateway hands public connections to the service that has a public port."""
@@ -92,11 +93,12 @@ class Graph:
                     gateway = Instance(GATEWAY, target.node)
                     yield Edge(gateway, target, port.name, port.number, port.tailnet_port)
 
-    def scrape_paths(self, target: Instance) -> tuple[str, ...]:
+    def scrape_routes(self, target: Instance) -> tuple[str, ...]:
         """What Prometheus may ask a pod for."""
         service = self.by_name.get(target.service)
         metrics = service.metrics if service else None
-        return ("/stats/prometheus", *((metrics.path, *metrics.also) if metrics else ()))
+        paths = ("/stats/prometheus", *((metrics.path, *metrics.also) if metrics else ()))
+        return tuple(f"GET {path}" for path in paths)
 
     def inbound(self, callee: Instance) -> tuple[Edge, ...]:
         """Who may call an instance: its proxy's allow-list."""
@@ -220,6 +222,7 @@ def _check(services: tuple[Service, ...]) -> None:
     by_name = {s.name: s for s in services}
     slots: dict[int, str] = {}
     for service in services:
+        _check_routes(service)
         if service.slot in slots:
             raise GraphError(
                 f"services {slots[service.slot]!r} and {service.name!r} share slot {service.slot}; "
@@ -233,6 +236,15 @@ def _check(services: tuple[Service, ...]) -> None:
         _check_tcp_ports(service, by_name)
     check_ports(services)
     start_order(services)
+
+
+def _check_routes(service: Service) -> None:
+    entries = [entry for port in service.ports for entry in port.routes]
+    for entry in (*entries, *(entry for call in service.calls for entry in call.routes)):
+        try:
+            route(entry)
+        except ValueError as error:
+            raise GraphError(f"service {service.name!r}: {error}") from None
 
 
 def _check_call(service: Service, call: Call, by_name: Mapping[str, Service]) -> None:

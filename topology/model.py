@@ -17,7 +17,7 @@ class Protocol(StrEnum):
     """What a port speaks to its callers, inside the mesh's TLS."""
 
     HTTP = "http"
-    """HTTP/1.1 with WebSocket upgrades, authorized by path."""
+    """HTTP/1.1 with WebSocket upgrades, authorized by path and method."""
     GRPC = "grpc"
     """HTTP/2 from the first byte (h2c at the app)."""
     TCP = "tcp"
@@ -36,8 +36,8 @@ class Port:
     """The app's own port where it differs."""
     published: int | None = None
     """The tailnet's port where it differs; the settings' `ports` sets it."""
-    paths: tuple[str, ...] = ()
-    """Prefixes that callers may ask for; empty: all. For apps that leave routes open to anyone."""
+    routes: tuple[str, ...] = ()
+    """What callers may ask for (`topology.routes`); empty: all. For apps that leave routes open to anyone."""
     direct: bool = False
     """Operators may call it by the node's tailnet address."""
 
@@ -58,8 +58,8 @@ class Call:
 
     to: str
     port: str = "api"
-    paths: tuple[str, ...] = ()
-    """Narrows the port's own paths for this caller."""
+    routes: tuple[str, ...] = ()
+    """Narrows the port's own routes for this caller."""
     fallback: str | None = None
     """A service of the same interface that answers while `to` has no healthy instance."""
     local: bool = False
@@ -253,8 +253,8 @@ class Edge:
     """What the caller dials."""
     tailnet: int
     """What goes between the nodes' gateways where it crosses."""
-    paths: tuple[str, ...] = field(default=(), compare=False)
-    """Empty: all paths."""
+    routes: tuple[str, ...] = field(default=(), compare=False)
+    """Empty: all."""
 
     @property
     def crosses(self) -> bool:

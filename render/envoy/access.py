@@ -5,14 +5,24 @@ from typing import Any
 
 from render.envoy.parts import Config, typed
 from topology.model import OPERATOR, TRUST_DOMAIN, Edge, Port
+from topology.routes import route
 
 ANY: Config = {"any": True}
 
 
-def path_permission(paths: Iterable[str]) -> list[Config]:
-    """Prefixes end in a slash, others are exact; none at all: any path."""
-    rules = [{"url_path": {"path": {"prefix" if path.endswith("/") else "exact": path}}} for path in paths]
-    return rules or [ANY]
+def _permissions(routes: Iterable[str]) -> list[Config]:
+    """One for each route; none at all: any path by any method."""
+    return [_permission(entry) for entry in routes] or [ANY]
+
+
+def _permission(entry: str) -> Config:
+    """A path ending in a slash is a prefix, others are exact."""
+    asked = route(entry)
+    path: Config = {"url_path": {"path": {"prefix" if asked.path.endswith("/") else "exact": asked.path}}}
+    if not asked.methods:
+        return path
+    methods = {"name": ":method", "string_match": {"safe_regex": {"regex": "|".join(asked.methods)}}}
+    return {"and_rules": {"rules": [path, {"header": methods}]}}
 
 
 def _principal(identity: str) -> Config:
@@ -23,25 +33,25 @@ def _operators() -> Config:
     return {"authenticated": {"principal_name": {"prefix": f"spiffe://{TRUST_DOMAIN}/{OPERATOR}/"}}}
 
 
-def policies(edges: Iterable[Edge], port: Port | None, *, paths: bool) -> dict[str, Any]:
-    """One RBAC policy for each caller, named after it; `paths` is False where there are none (TCP)."""
+def policies(edges: Iterable[Edge], port: Port | None, *, http: bool) -> dict[str, Any]:
+    """One RBAC policy for each caller, named after it; only HTTP has routes to tell apart."""
     found = {
         edge.caller.host: {
-            "permissions": path_permission(edge.paths) if paths else [ANY],
+            "permissions": _permissions(edge.routes) if http else [ANY],
             "principals": [_principal(edge.caller.identity)],
         }
         for edge in edges
     }
     if port is not None and port.direct:
         found[OPERATOR] = {
-            "permissions": path_permission(port.paths) if paths else [ANY],
+            "permissions": _permissions(port.routes) if http else [ANY],
             "principals": [_operators()],
         }
     return found
 
 
 def http_rbac(rules: dict[str, Any]) -> Config:
-    """Refuses a request, with 403, unless a policy allows its caller and path."""
+    """Refuses a request, with 403, unless a policy allows its caller, path and method."""
     return typed(
         "envoy.filters.http.rbac",
         "extensions.filters.http.rbac.v3.RBAC",

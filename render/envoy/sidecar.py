@@ -1,6 +1,6 @@
 """A pod's proxy: what comes in is authorized, what goes out is named, nothing else passes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from render.envoy.access import http_rbac, network_rbac, policies
 from render.envoy.http import (
@@ -117,10 +117,10 @@ def _http_options(config: Config) -> Config:
     return {"typed_extension_protocol_options": {_HTTP_OPTIONS: typed_config}}
 
 
-def _inbound(port: Port, mesh: str, edges: Iterable[Edge], *, public: bool) -> Config:
+def _inbound(port: Port, mesh: str, edges: Sequence[Edge], *, public: bool) -> Config:
     name = f"in-{port.name}"
     http = port.protocol is not Protocol.TCP
-    rules = policies(edges, port, paths=http)
+    rules = policies(edges, port, http=http)
     if http:
         manager = connection_manager(
             name,
@@ -128,7 +128,7 @@ def _inbound(port: Port, mesh: str, edges: Iterable[Edge], *, public: bool) -> C
             mesh_health(PROBE),
             http_rbac(rules),
             inbound=True,
-            strict_paths=any("url_path" in p for r in rules.values() for p in r["permissions"]),
+            strict_paths=any(edge.routes for edge in edges) or (port.direct and bool(port.routes)),
         )
         chain = server_chain([manager], "h2", "http/1.1")
     else:
@@ -152,7 +152,7 @@ def metrics_chain(edges: Iterable[Edge], app_cluster: str | None) -> Config:
     manager = connection_manager(
         METRICS,
         [virtual_host(METRICS, ["*"], routes)],
-        http_rbac(policies(edges, None, paths=True)),
+        http_rbac(policies(edges, None, http=True)),
         inbound=True,
         strict_paths=True,
     )

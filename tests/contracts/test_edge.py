@@ -113,12 +113,14 @@ def statuses(answers: str) -> list[int]:
 
 
 def test_the_backend_learns_the_true_client_and_no_forged_one(edge: tuple[int, int, Path]) -> None:
-    answer = ask(edge[0], "/", DOMAIN, "X-Forwarded-For: 10.0.0.1", "X-Request-ID: forged")
+    consumer = [f"X-Consumer-{part}: forged" for part in ("ID", "Username", "Custom-ID")]
+    answer = ask(edge[0], "/", DOMAIN, "X-Forwarded-For: 10.0.0.1", "X-Request-ID: forged", *consumer)
     assert statuses(answer) == [200]
     head, _, body = answer.partition("\r\n\r\n")
     assert f"X-Forwarded-For: {CLIENT}\n" in body
     assert "10.0.0.1" not in body
     assert "forged" not in body
+    assert "X-Consumer" not in body
     assert f"Host: {DOMAIN}\n" in body
     assert "X-Forwarded-Proto: https\n" in body
     assert "Strict-Transport-Security: max-age=31536000" in head

@@ -32,6 +32,7 @@ from topology.catalog import SERVICES
 from topology.graph import GATEWAY, METRICS, Graph, with_egress, with_ports
 from topology.model import OPERATOR, TRUST_DOMAIN, Edge, Instance, Protocol, Service
 from topology.network import METRICS_PORT, NodeNetworks
+from topology.routes import route
 
 SCRIPT: Final = Path(__file__).with_name("attempts.py").read_text()
 NAME: Final = "lab-attacker"
@@ -297,9 +298,9 @@ class Door:
         return [edge.caller.identity for edge in self.edges] + ([OPERATOR_NAME] if self.direct else [])
 
     def attempt(self, certificate: str, **changes: Any) -> Attempt:
-        """A call in the callee's own language that its app answers, on a path that this caller may have."""
+        """A call in the callee's own language that its app answers, on a route that this caller may have."""
         edge = self.edge(certificate) or next(iter(self.edges), None)
-        paths = edge.paths if edge else ()
+        routes = [route(entry) for entry in edge.routes] if edge else []
         words: dict[str, Any] = {
             "address": self.address,
             "port": self.number,
@@ -308,8 +309,9 @@ class Door:
             "certificate": certificate,
         }
         if self.protocol is not Protocol.TCP:
-            path = paths[0] + ("lab-attempt" if paths[0].endswith("/") else "") if paths else "/lab-attempt"
-            words |= {"send": http(path), "to_the_end": True}
+            method, path = routes[0].example if routes else ("GET", "/")
+            path += "lab-attempt" if path.endswith("/") else ""
+            words |= {"send": http(path, method=method), "to_the_end": True}
         elif self.public:
             words |= {"hello": "lab.example.com", "client": "192.0.2.1"}
         else:

@@ -36,6 +36,7 @@ from tests.lab.attacker import (
 from tests.lab.mesh import PREFIX, Mesh
 from topology.graph import GATEWAY, METRICS
 from topology.model import Instance, Protocol
+from topology.routes import route
 
 pytestmark = [pytest.mark.lab, pytest.mark.engine, pytest.mark.rehearsal]
 
@@ -134,14 +135,17 @@ def test_a_caller_on_another_path_is_refused(mesh: Mesh, scene: Scene, node: str
     allowed: list[tuple[str, Attempt]] = []
     for door in scene.doors(node):
         for edge in door.edges:
-            if not edge.paths:
+            routes = [route(entry) for entry in edge.routes]
+            if not routes:
                 continue
             name = f"{edge.caller.host} -> {door.name}"
-            inner = next((path for path in edge.paths if path.endswith("/")), f"{edge.paths[0]}/")
+            inner = next((r.path for r in routes if r.path.endswith("/")), f"{routes[0].path}/")
+            method = routes[0].example[0]
             for path in OTHER_PATHS:
                 asked = path.replace("{in}", inner)
-                if asked not in edge.paths:
-                    tries.append((f"{name}{asked}", door.attempt(edge.caller.identity, send=http(asked))))
+                if asked not in [r.path for r in routes]:
+                    send = http(asked, method=method)
+                    tries.append((f"{name}{asked}", door.attempt(edge.caller.identity, send=send)))
             allowed.append((name, door.attempt(edge.caller.identity)))
     assert len(allowed) > 10
     outcomes = scene.at(node, [attempt for _, attempt in tries])
@@ -151,17 +155,41 @@ def test_a_caller_on_another_path_is_refused(mesh: Mesh, scene: Scene, node: str
     each([name for name, _ in allowed], scene.at(node, [a for _, a in allowed]), lambda o: o.answered)
 
 
+OTHER_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PURGE", "get", "POSTX")
+
+
+@nodes
+def test_a_caller_by_another_method_is_refused(mesh: Mesh, scene: Scene, node: str) -> None:
+    """Each edge of the graph whose routes name methods, on a path of its own."""
+    names: list[str] = []
+    tries: list[Attempt] = []
+    for door in scene.doors(node):
+        for edge in door.edges:
+            found = [route(entry) for entry in edge.routes]
+            for path in {r.path for r in found if r.methods}:
+                listed = {method for r in found if r.path == path for method in r.methods}
+                for method in [m for m in OTHER_METHODS if m not in listed]:
+                    names.append(f"{edge.caller.host} -> {door.name}: {method} {path}")
+                    send = http(path + "lab" if path.endswith("/") else path, method=method)
+                    tries.append(door.attempt(edge.caller.identity, send=send))
+    assert len(tries) > 100
+    outcomes = scene.at(node, tries)
+    # A word that is no method is no request (400).
+    each(names, outcomes, lambda o: o.refused or o.status == 400)
+    assert sum(outcome.status == 403 for outcome in outcomes) > len(outcomes) // 2
+
+
 @nodes
 def test_an_operator_gets_no_path_that_the_service_does_not_offer(mesh: Mesh, scene: Scene, node: str) -> None:
     plan = graph(mesh, node)
-    found = [d for d in scene.doors(node) if d.direct and plan.service(d.callee.service).port(d.port).paths]
+    found = [d for d in scene.doors(node) if d.direct and plan.service(d.callee.service).port(d.port).routes]
     assert found
     names = [door.name for door in found]
     asked = [door.attempt(OPERATOR_NAME, send=http("/lab-not-listed")) for door in found]
     each(names, scene.at(node, asked), lambda o: o.status == 403)
-    listed = [plan.service(door.callee.service).port(door.port).paths[0] for door in found]
-    paths = [path + "lab" if path.endswith("/") else path for path in listed]
-    passing = [door.attempt(OPERATOR_NAME, send=http(path)) for door, path in zip(found, paths, strict=True)]
+    listed = [route(plan.service(door.callee.service).port(door.port).routes[0]).example for door in found]
+    sent = [http(path + "lab" if path.endswith("/") else path, method=method) for method, path in listed]
+    passing = [door.attempt(OPERATOR_NAME, send=words) for door, words in zip(found, sent, strict=True)]
     each(names, scene.at(node, passing), lambda o: o.answered)
 
 
@@ -266,7 +294,7 @@ def test_oversized_headers_are_refused(
     door = scene.door(callee, port)
     before = mesh.identities(callee.node)[f"{PREFIX}-{callee.service}-proxy"]
     caller = door.friends()[0]
-    path = (door.edges[0].paths or ("/",))[0]
+    path = route(door.edges[0].routes[0]).path
     refused = scene.one(callee.node, door.attempt(caller, send=http(path, *headers)))
     assert refused.status == 431 or refused.end == "closed", refused
     small = tuple(header for header in headers[:20] if len(header) < 1000)
@@ -385,7 +413,7 @@ def test_metrics_are_read_by_prometheus_alone_through_the_mesh(mesh: Mesh, scene
         for door in at:
             (edge,) = door.edges
             assert edge.caller == Instance("prometheus", "oracle1")
-            for path in edge.paths[:2]:
+            for path in [route(entry).path for entry in edge.routes[:2]]:
                 names.append(f"{door.name}{path}")
                 tries.append(door.attempt(edge.caller.identity, send=http(path)))
         each(names, scene.at(node, tries), lambda o: o.status == 200)

@@ -5,7 +5,7 @@ from typing import Any
 
 Config = Mapping[str, Any]
 Callers = dict[str, frozenset[str]]
-"""Identity (a prefix ends in `*`) -> the paths it may ask for (a prefix ends in a slash); none: all."""
+"""Identity (a prefix ends in `*`) -> the routes it may ask for, as the service table writes them; none: all."""
 
 
 def listeners(config: Config) -> dict[str, Config]:
@@ -67,7 +67,7 @@ def callers(chain: Config) -> Callers:
     found: Callers = {}
     for policy in rbac["rules"]["policies"].values():
         for principal in policy["principals"]:
-            found[_identity(principal)] = frozenset(filter(None, map(_path, policy["permissions"])))
+            found[_identity(principal)] = frozenset(filter(None, map(_route, policy["permissions"])))
     return found
 
 
@@ -77,9 +77,19 @@ def _identity(principal: Config) -> str:
     return f"{value}*" if kind == "prefix" else str(value)
 
 
-def _path(permission: Config) -> str | None:
+def _route(permission: Config) -> str | None:
     if permission == {"any": True}:
         return None
+    if "and_rules" not in permission:
+        return _path(permission)
+    [path, method] = permission["and_rules"]["rules"]
+    assert method["header"]["name"] == ":method"
+    [(kind, value)] = method["header"]["string_match"]["safe_regex"].items()
+    assert kind == "regex"
+    return f"{value.replace('|', ',')} {_path(path)}"
+
+
+def _path(permission: Config) -> str:
     [(kind, value)] = permission["url_path"]["path"].items()
     assert kind == ("prefix" if value.endswith("/") else "exact"), value
     return str(value)

@@ -12,6 +12,7 @@ import pulumi
 
 from components.shared import OUTPUT
 from settings.load import SECRETS as SECRET_KEYS
+from tests.unit.authority import AUTHORITY
 from tests.unit.mocks import Mocks, Registered, secret
 from tests.unit.samples import CLAUDE_KEY, NEEDED, OPENROUTER_KEY, configuration
 from topology.catalog import SERVICES
@@ -35,16 +36,16 @@ MADE: Final = (
 """Outputs that providers make up and the program goes on with."""
 _SHARED: Final = shared(SECRETS, Graph(SERVICES, NODES))
 SHARED: Final = {
-    "authorityCertificate": "the authority's certificate",
-    "authorityKey": "SecretOfTheAuthority",
-    "authoritiesTrusted": "the authority's certificate and another",
+    "authorityCertificate": AUTHORITY.certificate,
+    "authorityKey": AUTHORITY.key,
+    "authoritiesTrusted": AUTHORITY.certificate,
     "secrets": {
         name: "SecretShared" + name.title().replace("-", "") for name in sorted(shared(SECRETS, Graph(SERVICES, NODES)))
     },
 }
 """What the foundation's stack exports, for the other one."""
 SECRET: Final = re.compile(
-    rf"SecretShared\w+|SecretOfTheAuthority|SecretMade\w+|{CLAUDE_KEY}|{OPENROUTER_KEY}"
+    rf"SecretShared\w+|{re.escape(AUTHORITY.secret)}|SecretMade\w+|{CLAUDE_KEY}|{OPENROUTER_KEY}"
     r"|[\w-]+\.(?:privateKeyPem|secret|key)\b"
 )
 """Every secret value that the mocks and the settings bring into a program."""
@@ -61,6 +62,8 @@ class ProgramMocks(Mocks):
         for typ, output in MADE:
             if args.typ == typ:
                 outputs[output] = f"sha256:{args.name}" if typ.startswith("docker:") else f"{args.name}.{output}"
+        if args.name.startswith("foundation-authority-"):
+            outputs |= {"certPem": AUTHORITY.certificate, "privateKeyPem": secret(AUTHORITY.key)}
         return resource_id, outputs
 
     def call(self, args: pulumi.runtime.MockCallArgs) -> Any:

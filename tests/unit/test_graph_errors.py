@@ -58,6 +58,14 @@ CASES: dict[str, tuple[tuple[Service, ...], str]] = {
         (CALLEE, service("mute", 2), service("a", 3, calls=(Call(to="callee", fallback="mute"),))),
         "'a' calls port 'api' of 'mute'",
     ),
+    "a route in small letters": (
+        (service("a", 1, ports=(Port(number=1, routes=("get /v1/",)),)),),
+        "'a': 'get /v1/' is no route; write it like",
+    ),
+    "a route without a path": (
+        (CALLEE, service("a", 2, calls=(Call(to="callee", routes=("POST",)),))),
+        "'a': 'POST' is no route; write it like",
+    ),
     "itself": ((replace(CALLEE, calls=(Call(to="callee"),)),), "'callee' calls itself"),
     "two callees on a port, one TCP": (
         (CALLEE, TCP, service("a", 2, calls=(Call(to="callee"), Call(to="tcp")))),
@@ -106,7 +114,7 @@ def test_http_callees_share_a_port() -> None:
 
 
 def test_two_calls_of_one_tcp_callee_are_fine() -> None:
-    Graph((TCP, service("a", 2, calls=(Call(to="tcp"), Call(to="tcp", paths=("/x",))))), NODES)
+    Graph((TCP, service("a", 2, calls=(Call(to="tcp"), Call(to="tcp", routes=("/x",))))), NODES)
 
 
 def test_peers_may_call_each_other() -> None:

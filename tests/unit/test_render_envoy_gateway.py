@@ -118,7 +118,7 @@ def test_its_own_metrics_are_for_prometheus_alone(gateway: Gateway) -> None:
     me = Instance(GATEWAY, gateway.node)
     chain = envoy.server_names(gateway.listeners[f"remote-{METRICS_PORT}"])[me.sni]
     scrapers = {e.caller.identity for e in gateway.graph.inbound(me) if e.port == METRICS}
-    assert envoy.callers(chain) == {identity: frozenset({"/stats/prometheus"}) for identity in scrapers}
+    assert envoy.callers(chain) == {identity: frozenset({"GET /stats/prometheus"}) for identity in scrapers}
     routes = [found for found in envoy.objects(chain) if "route" in found]
     assert [(r["match"], r["route"]["cluster"]) for r in routes] == [({"path": "/stats/prometheus"}, "admin")]
 

@@ -58,12 +58,12 @@ def test_it_lets_in_exactly_the_callers_of_the_graph(sidecar: Sidecar) -> None:
     for port in sidecar.service.ports:
         http = port.protocol is not Protocol.TCP
         expected = {
-            e.caller.identity: frozenset(e.paths if http else ()) for e in inbound if e.port == port.name
+            e.caller.identity: frozenset(e.routes if http else ()) for e in inbound if e.port == port.name
         }  # fmt: skip
         if port.direct:
-            expected[OPERATORS] = frozenset(port.paths if http else ())
+            expected[OPERATORS] = frozenset(port.routes if http else ())
         assert envoy.callers(sidecar.chain(f"in-{port.name}")) == expected
-    scrapers = {e.caller.identity: frozenset(e.paths) for e in inbound if e.port == METRICS}
+    scrapers = {e.caller.identity: frozenset(e.routes) for e in inbound if e.port == METRICS}
     assert envoy.callers(sidecar.chain(METRICS)) == scrapers
     assert scrapers
 

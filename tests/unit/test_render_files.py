@@ -15,6 +15,7 @@ from render.preflight import preflight_script
 from tests.unit.samples import graph_of, settings
 from topology.graph import Graph
 from topology.model import Instance
+from topology.routes import route
 
 GRAPH = graph_of("oracle1")
 
@@ -47,7 +48,7 @@ def test_grafana_asks_its_callees() -> None:
 
 def test_logs_are_pushed_where_the_shipper_may_call_and_kept_for_a_month() -> None:
     text = alloy_config("oracle1")
-    [push] = [path for call in GRAPH.service("log-shipper").calls for path in call.paths]
+    [push] = [route(entry).path for call in GRAPH.service("log-shipper").calls for entry in call.routes]
     assert f'url = "http://loki:3100{push}"' in text
     assert "http://loki:3100" in callees(GRAPH, "log-shipper")
     assert '"node" = "oracle1"' in text

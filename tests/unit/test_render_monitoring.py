@@ -12,6 +12,7 @@ from topology.catalog import SERVICES
 from topology.graph import GATEWAY, METRICS, Graph
 from topology.model import Instance
 from topology.network import METRICS_PORT
+from topology.routes import route
 
 GRAPHS = {"two nodes": graph_of("oracle1"), "four nodes": Graph(SERVICES, FOUR)}
 
@@ -57,7 +58,7 @@ def test_every_app_with_metrics_is_scraped_at_its_own_path(graph: Graph) -> None
 
 def test_prometheus_asks_for_no_path_that_a_proxy_refuses(graph: Graph) -> None:
     allowed = {
-        f"{e.callee.host}:{METRICS_PORT}": e.paths
+        f"{e.callee.host}:{METRICS_PORT}": [route(entry).path for entry in e.routes]
         for e in graph.outbound(Instance("prometheus", "oracle1"))
         if e.port == METRICS
     }
@@ -86,7 +87,9 @@ def test_each_node_probes_what_its_blackbox_exporter_may_call(graph: Graph) -> N
         service = graph.service("blackbox-exporter")
         urls = {url for config in job["static_configs"] for url in config["targets"]}
         expected = {
-            f"http://{c.to}:{graph.service(c.to).port(c.port).number}{path}" for c in service.calls for path in c.paths
+            f"http://{c.to}:{graph.service(c.to).port(c.port).number}{route(entry).path}"
+            for c in service.calls
+            for entry in c.routes
         }
         assert urls == expected | {f"https://{host}/healthz" for host in service.egress}
         assert job["params"] == {"module": ["http_2xx"]}

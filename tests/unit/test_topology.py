@@ -9,6 +9,7 @@ from topology.graph import GATEWAY, METRICS, Graph, start_order, with_egress, wi
 from topology.images import BUILDS, IMAGES, for_architecture
 from topology.model import Edge, Instance, Port, Protocol, Rule
 from topology.network import METRICS_PORT
+from topology.routes import Route, route
 from topology.secrets import SECRETS
 
 TWO = Graph(SERVICES, NODES)
@@ -130,10 +131,10 @@ def test_crossing_edges_are_those_between_nodes_and_no_database_is_among_them() 
 
 
 def test_the_paths_of_an_edge_are_the_callers_own_or_else_the_ports() -> None:
-    assert _edge(TWO, "litellm", "oracle1", "vllm", "thanos").paths == ("/v1/",)
-    assert _edge(TWO, "agents", "oracle1", "qdrant", "thanos").paths == ()
+    assert _edge(TWO, "litellm", "oracle1", "vllm", "thanos").routes == ("GET,POST /v1/",)
+    assert _edge(TWO, "agents", "oracle1", "qdrant", "thanos").routes == ()
     scrape = next(e for e in TWO.inbound(Instance("vllm", "thanos")) if e.port == METRICS)
-    assert scrape.paths == ("/stats/prometheus", "/metrics")
+    assert scrape.routes == ("GET /stats/prometheus", "GET /metrics")
 
 
 def _edge(graph: Graph, caller: str, at: str, callee: str, there: str) -> Edge:
@@ -345,19 +346,43 @@ def test_databases_are_known_by_identity_alone() -> None:
 
 
 def test_apps_that_leave_routes_open_have_an_allow_list() -> None:
-    listed = {s.name for s in SERVICES for p in s.ports if p.paths}
+    listed = {s.name for s in SERVICES for p in s.ports if p.routes}
     models = {"vllm", "embeddings", "embeddings-cpu", "whisper", "ocr"}
     assert listed == models | {"interpreter", "agents", "litellm", "loki"}
 
 
-def test_callers_ask_for_paths_that_the_port_lets_them_have() -> None:
-    """A prefix ends in a slash; what is outside of the port's own list was never meant for callers."""
+def covers(wide: Route, narrow: Route) -> bool:
+    """Whether the one lets through all that the other does."""
+    path = narrow.path == wide.path or (wide.path.endswith("/") and narrow.path.startswith(wide.path))
+    return path and (not wide.methods or (bool(narrow.methods) and set(narrow.methods) <= set(wide.methods)))
+
+
+def test_callers_ask_for_routes_that_the_port_lets_them_have() -> None:
+    """What is outside of the port's own list was never meant for callers."""
     for service in SERVICES:
         for call in service.calls:
-            allowed = TWO.service(call.to).port(call.port).paths
-            for path in call.paths:
-                covered = any(path == p or (p.endswith("/") and path.startswith(p)) for p in allowed)
-                assert not allowed or covered, (service.name, call.to, path)
+            allowed = [route(entry) for entry in TWO.service(call.to).port(call.port).routes]
+            for entry in call.routes:
+                covered = any(covers(wide, route(entry)) for wide in allowed)
+                assert not allowed or covered, (service.name, call.to, entry)
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ("/v1/", Route("/v1/")),
+        ("GET /health", Route("/health", ("GET",))),
+        ("GET,POST /v1/", Route("/v1/", ("GET", "POST"))),
+    ],
+)
+def test_a_route_is_read(entry: str, expected: Route) -> None:
+    assert route(entry) == expected
+
+
+@pytest.mark.parametrize("entry", ["", "v1/", "get /v1/", "GET  /v1/", "GET, POST /v1/", "GET", "/v1/?a=b", "GET /a b"])
+def test_what_is_no_route_is_refused(entry: str) -> None:
+    with pytest.raises(ValueError, match="no route; write it like"):
+        route(entry)
 
 
 def test_secrets_go_to_services_of_the_table() -> None:

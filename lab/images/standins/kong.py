@@ -21,8 +21,13 @@ from lab.images.standins.common import TEXT, Answer, Refused, Request, Service, 
 from lab.images.standins.kong_config import ConfigError, Gateway, Route, load
 from lab.images.standins.redis_counter import RedisError
 
+_NAMESPACE: Final = uuid.UUID("5b1c9d5e-3c0f-4c57-9a0b-6f6d3a3a6f51")
 WINDOWS: Final = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 UNITS: Final = {"bytes": 1, "kilobytes": 1 << 10, "megabytes": 1 << 20}
+CONSUMER: Final = frozenset(
+    ["x-consumer-id", "x-consumer-username", "x-consumer-custom-id", "x-credential-identifier", "x-anonymous-consumer"]
+)
+"""What key-auth tells the service behind, whatever the client said."""
 HOP: Final = frozenset(
     ["connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"]
 )
@@ -84,12 +89,20 @@ def _count(gateway: Gateway, key: str, seconds: int, rate: Mapping[str, Any]) ->
     return gateway.local[key, period]
 
 
-def upstream_headers(route: Route, request: Request, request_id: str) -> dict[str, str]:
+def upstream_headers(route: Route, request: Request, request_id: str, who: str) -> dict[str, str]:
     """What the service behind is sent."""
     hidden: set[str] = set()
+    told: dict[str, str] = {}
     if auth := route.plugins.get("key-auth"):
         hidden = {n.lower() for n in auth.get("key_names") or ["apikey"]} if auth.get("hide_credentials") else set()
+        hidden |= CONSUMER
+        told = {
+            "x-consumer-username": who,
+            "x-consumer-id": str(uuid.uuid5(_NAMESPACE, who)),
+            "x-credential-identifier": str(uuid.uuid5(_NAMESPACE, f"key of {who}")),
+        }
     headers = {k: v for k, v in request.headers.items() if k not in HOP | hidden | {"host", "content-length"}}
+    headers |= told
     transform = route.plugins.get("request-transformer", {})
     for entry in (transform.get("replace") or {}).get("headers") or []:
         name, _, value = entry.partition(":")
@@ -121,7 +134,7 @@ class Proxy:
         try:
             who = consumer_of(self.gateway, route, request)
             limits = limited(self.gateway, route, request, who)
-            answer = self._forward(route, request, request_id)
+            answer = self._forward(route, request, request_id, who)
             echo = (
                 {"x-request-id": request_id} if route.plugins.get("correlation-id", {}).get("echo_downstream") else {}
             )
@@ -136,7 +149,7 @@ class Proxy:
         with self._lock:
             self.gateway.counts[route.name, status, who] += 1
 
-    def _forward(self, route: Route, request: Request, request_id: str) -> Answer:
+    def _forward(self, route: Route, request: Request, request_id: str, who: str) -> Answer:
         address = urllib.parse.urlsplit(route.url)
         path = request.path.removeprefix(route.path.rstrip("/")) if route.strip else request.path
         path = address.path.rstrip("/") + (path if path.startswith("/") else f"/{path}")
@@ -147,7 +160,7 @@ class Proxy:
                 request.method,
                 path + (f"?{query}" if query else ""),
                 request.body or None,
-                upstream_headers(route, request, request_id),
+                upstream_headers(route, request, request_id, who),
             )
             response = connection.getresponse()
         except (OSError, http.client.HTTPException) as error:

@@ -1,0 +1,37 @@
+"""What callers may ask an HTTP port for, as the service table writes it: `/path`, or `GET,POST /path`."""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+EMBEDDINGS: Final = ("POST /embed", "POST /rerank", "POST /v1/embeddings", "GET /info", "GET /health")
+"""Of the embedding server, on a GPU and on CPUs."""
+_ENTRY: Final = re.compile(r"(?:(?P<methods>[A-Z]+(?:,[A-Z]+)*) )?(?P<path>/[^\s?#]*)")
+
+
+@dataclass(frozen=True, order=True)
+class Route:
+    """A path and the methods for it."""
+
+    path: str
+    """A prefix where it ends in a slash, else exact."""
+    methods: tuple[str, ...] = ()
+    """None at all: any."""
+
+    @property
+    def example(self) -> tuple[str, str]:
+        """A method and a path that it lets through."""
+        return (self.methods or ("GET",))[0], self.path
+
+
+def route(entry: str) -> Route:
+    """Read an entry of `Port.routes` or `Call.routes`.
+
+    Raises:
+        ValueError: it is none.
+
+    """
+    found = _ENTRY.fullmatch(entry)
+    if not found:
+        raise ValueError(f"{entry!r} is no route; write it like '/v1/' or 'GET,POST /v1/'")
+    return Route(found["path"], tuple(found["methods"].split(",")) if found["methods"] else ())
