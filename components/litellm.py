@@ -1,16 +1,11 @@
 """The model proxy and router."""
 
-from pathlib import Path
-from typing import Final
-
 import pulumi
 
 from components.context import ServiceArgs
 from components.pod import Pod, PodArgs
 from render.entrypoint import with_secrets
-from render.litellm import litellm_config
-
-_HOOK: Final = Path(__file__).parents[1] / "services" / "litellm" / "request_id.py"
+from render.litellm import ENVIRONMENT, HOOKS, litellm_config
 
 
 class LiteLLM(pulumi.ComponentResource):
@@ -52,10 +47,10 @@ class LiteLLM(pulumi.ComponentResource):
                 working_dir="/app",
                 files={
                     "litellm.yaml": pulumi.Output.all(**secrets).apply(lambda s: litellm_config(settings, **s)),
-                    "request_id.py": _HOOK.read_text(encoding="utf-8"),
+                    **{name: path.read_text(encoding="utf-8") for name, path in HOOKS.items()},
                     "salt-key": context.secret("litellm-salt-key"),
                 },
-                env={"LITELLM_LOG": "ERROR", "STORE_MODEL_IN_DB": "False", "NO_DOCS": "True", "HOME": "/root"},
+                env={**ENVIRONMENT, "HOME": "/root"},
             ),
             pulumi.ResourceOptions(parent=self),
         )

@@ -7,11 +7,14 @@ from typing import Any, Final
 import yaml
 
 from settings import Settings
+from settings.prices import Price
 
 CACHE_SECONDS: Final = 30 * 24 * 3600
 
 _SERVICE: Final = Path(__file__).parents[1] / "services" / "litellm"
-HOOKS: Final[Mapping[str, Path]] = {name: _SERVICE / name for name in ("request_id.py", "answer_cache.py", "bad_input.py")}
+HOOKS: Final[Mapping[str, Path]] = {
+    name: _SERVICE / name for name in ("answer_cache.py", "bad_input.py", "request_id.py", "whole_streams.py")
+}
 """Our own hooks, which lie beside the configuration."""
 ENVIRONMENT: Final[Mapping[str, str]] = {
     "LITELLM_LOG": "ERROR",
@@ -21,6 +24,26 @@ ENVIRONMENT: Final[Mapping[str, str]] = {
     "NO_DOCS": "True",
 }
 """Plain values only."""
+
+_OWN: Final = {"input_cost_per_token": 0.0, "output_cost_per_token": 0.0}
+"""What our own hardware costs by the token."""
+
+
+def _cost(provider: str, price: Price) -> dict[str, float]:
+    """The price of a token, in LiteLLM's words."""
+    cost = {"input_cost_per_token": price.input_usd / 1e6, "output_cost_per_token": price.output_usd / 1e6}
+    if provider == "anthropic":
+        # A prompt's beginning that they keep costs a quarter more to write and a tenth to read, with every model.
+        cost |= {
+            "cache_creation_input_token_cost": price.input_usd * 1.25 / 1e6,
+            "cache_read_input_token_cost": price.input_usd * 0.1 / 1e6,
+        }
+    return cost
+
+
+def _chain(name: str, *instead: str) -> dict[str, list[dict[str, Any]]]:
+    """The models to ask instead of one, in this order: none of them is left for its own chain in the middle of it."""
+    return {name: [{"model": model, "disable_fallbacks": True} for model in instead]}
 
 
 def litellm_config(
@@ -41,10 +64,13 @@ def litellm_config(
     """
     models = settings.models
 
-    def cloud(name: str, model: str, key: str) -> dict[str, Any]:
-        return {"model_name": name, "litellm_params": {"model": model, "api_key": key}}
+    def cloud(name: str, provider: str, model: str, key: str) -> dict[str, Any]:
+        return {
+            "model_name": name,
+            "litellm_params": {"model": f"{provider}/{model}", "api_key": key},
+            "model_info": _cost(provider, settings.prices[model]),
+        }
 
-    claude = f"anthropic/{models.claude_sonnet}", f"anthropic/{models.claude_opus}"
     config = {
         "model_list": [
             {
@@ -56,11 +82,12 @@ def litellm_config(
                     "timeout": 600,
                     "stream_timeout": 30,
                 },
+                "model_info": _OWN,
             },
-            cloud("claude_sonnet", claude[0], claude_api_key),
-            cloud("claude_opus", claude[1], claude_api_key),
-            cloud("claude_small", f"anthropic/{models.claude_small}", claude_api_key),
-            cloud("openrouter_mixtral", f"openrouter/{models.openrouter_mixtral}", openrouter_api_key),
+            cloud("claude_sonnet", "anthropic", models.claude_sonnet, claude_api_key),
+            cloud("claude_opus", "anthropic", models.claude_opus, claude_api_key),
+            cloud("claude_small", "anthropic", models.claude_small, claude_api_key),
+            cloud("openrouter_mixtral", "openrouter", models.openrouter_mixtral, openrouter_api_key),
             {
                 "model_name": "local_bge",
                 "litellm_params": {
@@ -68,20 +95,31 @@ def litellm_config(
                     "api_base": "http://embeddings:8001/v1",
                     "api_key": embeddings_api_key,
                 },
-                "model_info": {"mode": "embedding"},
+                "model_info": {"mode": "embedding", **_OWN},
             },
         ],
         "router_settings": {
             "routing_strategy": "simple-shuffle",
-            "num_retries": 2,
+            # Once: there are other models to ask, and each try of a chain adds a second or two.
+            "num_retries": 1,
+            # What a second try would not change.
+            "retry_policy": {
+                "BadRequestErrorRetries": 0,
+                "AuthenticationErrorRetries": 0,
+                "ContentPolicyViolationErrorRetries": 0,
+                "TimeoutErrorRetries": 0,
+            },
             "timeout": 600,
-            "allowed_fails": 3,
+            # Between two events of a stream, and before the first.
+            "stream_timeout": 60,
+            # A request that failed twice is enough: the next ones go to the cloud at once, until it has rested.
+            "allowed_fails": 1,
             "cooldown_time": 30,
             "fallbacks": [
-                {"claude_opus": ["claude_sonnet", "openrouter_mixtral", "vllm_local", "claude_small"]},
-                {"claude_sonnet": ["openrouter_mixtral", "vllm_local", "claude_small"]},
-                {"openrouter_mixtral": ["vllm_local", "claude_small"]},
-                {"vllm_local": ["openrouter_mixtral", "claude_sonnet", "claude_small"]},
+                _chain("claude_opus", "claude_sonnet", "openrouter_mixtral", "vllm_local", "claude_small"),
+                _chain("claude_sonnet", "openrouter_mixtral", "vllm_local", "claude_small"),
+                _chain("openrouter_mixtral", "vllm_local", "claude_small"),
+                _chain("vllm_local", "openrouter_mixtral", "claude_sonnet", "claude_small"),
             ],
             "context_window_fallbacks": [{"vllm_local": ["claude_sonnet"]}],
         },
@@ -105,11 +143,15 @@ def litellm_config(
                 "prometheus",
                 "bad_input.hook",
                 "request_id.hook",
+                "whole_streams.hook",
                 f"answer_cache.{'shared' if settings.cache_shared else 'per_user'}",
             ],
             "max_budget": settings.budget.monthly_usd,
             "budget_duration": "30d",
             "max_internal_user_budget": settings.budget.per_key_usd,
+            # A key that is made without a budget gets this one, and none can be made with a larger one.
+            "default_key_generate_params": {"max_budget": settings.budget.per_key_usd, "budget_duration": "30d"},
+            "upperbound_key_generate_params": {"max_budget": settings.budget.per_key_usd},
             # The mesh lets Prometheus alone read them.
             "require_auth_for_metrics_endpoint": False,
             "turn_off_message_logging": True,

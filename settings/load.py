@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any, Final
 
-from settings import checks
+from settings import checks, prices
 from settings.checks import NotAllowedError
 from settings.errors import PROJECT, SettingsError, UnknownKeyError
 from settings.gpu import gpu_shares
@@ -61,7 +61,7 @@ KEYS: Final = frozenset(
         "node", "nodes", "foundation", "dockerHost", "containerRange", "dataRoot", "modelPath",
         "qdrantStorage", "gpuMemoryGib", "gpuDevices", "gpuShares", "models", "modelHub", "domain",
         "publicAddress", "alerts", "backup", "budget", "secretsEpoch", "authorities", "manageTailnet",
-        "ports",
+        "ports", "prices",
         "tailnetOperators", "n8nWebhookUrl", "n8nHosts", "allowOldDocker", "allowUnencryptedData", "hostCpus",
         "cacheShared", "offPeak",
         "edgeCertificate", *SECRETS,
@@ -198,6 +198,7 @@ class _Reader:
         if domain is None and control:
             raise self.wrong("domain", None, checks.HOST.allowed, checks.HOST.example)
         backup = self.backup(name)
+        models = Models(**self.section("models", checks.MODELS))
         settings = Settings(
             stack=self.stack,
             node=node,
@@ -211,7 +212,7 @@ class _Reader:
             gpu_memory_gib=memory,
             gpu_devices=self.get("gpuDevices", checks.DEVICES, "0"),
             gpu_shares=self.shares(memory, {k.replace("_", "-"): v for k, v in shares.items()}),
-            models=Models(**self.section("models", checks.MODELS)),
+            models=models,
             model_hub=self.get("modelHub", checks.HOSTS, _HUB),
             domain=domain or "",
             ports=self.ports(),
@@ -220,6 +221,7 @@ class _Reader:
             alerts=AlertTargets(**self.section("alerts", checks.ALERTS)),
             backup=backup,
             budget=Budget(**self.section("budget", checks.BUDGET)),
+            prices=self.prices(models),
             secrets_epoch=self.get("secretsEpoch", checks.EPOCH, 1),
             authorities=self.get("authorities", checks.AUTHORITIES, "1"),
             manage_tailnet=self.get("manageTailnet", checks.BOOLEAN, True),
@@ -277,6 +279,16 @@ class _Reader:
         if store.provider == "s3" and store.endpoint is None:
             raise self.wrong("backup.endpoint", None, "the host name of your S3 store", "s3.example.com")
         return store
+
+    def prices(self, models: Models) -> Mapping[str, prices.Price]:
+        """A price of every model that costs money: a budget that does not count it would not hold."""
+        raw = self.get("prices", checks.MAPPING, {})
+        given = self.checked("prices", prices.PRICES, raw)
+        if (missing := prices.without_price(models.paid(), given)) is not None:
+            allowed = f"a price of {missing} too, in US dollars for a million tokens in and out"
+            example = json.dumps({**raw, missing: prices.EXAMPLE})
+            raise self.wrong("prices", raw or None, allowed, example)
+        return {**prices.KNOWN, **given}
 
     def ports(self) -> Mapping[str, int]:
         check = checks.whole(1024, 65535, "a tailnet port", "18000")

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 
+from settings.prices import Price
 from topology.model import Node
 
 
@@ -52,6 +53,10 @@ class Models:
     claude_small: str = "claude-haiku-4-5"
     """The smaller cloud model at the end of the fallback chain."""
     openrouter_mixtral: str = "mistralai/mixtral-8x22b-instruct"
+
+    def paid(self) -> tuple[str, ...]:
+        """Those in the cloud, each of which has a price."""
+        return self.claude_sonnet, self.claude_opus, self.claude_small, self.openrouter_mixtral
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +135,8 @@ class Settings:
     alerts: AlertTargets
     backup: BackupStore
     budget: Budget
+    prices: Mapping[str, Price]
+    """Of every cloud model that is configured."""
     secrets_epoch: int
     authorities: tuple[int, ...]
     """Generations of the certificate authority: the first signs, all are trusted. Of the foundation's stack."""

@@ -23,8 +23,11 @@ class RequestId(CustomLogger):
     ) -> dict[str, Any]:
         """The call's arguments, with the header where the client sent it."""
         sent = (data.get("proxy_server_request") or {}).get("headers") or {}
+        # Of the body's own they would take the place of the provider's key.
+        data.pop("headers", None)
         if identifier := sent.get(HEADER):
-            data["extra_headers"] = {**(data.get("extra_headers") or {}), HEADER: identifier}
+            # Not `extra_headers`, which are part of the cache's key: no two requests would share an answer.
+            data["headers"] = {HEADER: identifier}
         return data
 
 

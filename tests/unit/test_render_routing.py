@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from render.kong import kong_config
-from render.litellm import litellm_config
+from render.litellm import HOOKS, litellm_config
 from tests.unit.samples import graph_of, settings
 from topology.model import Instance
 
@@ -56,7 +56,8 @@ def test_there_are_these_models_and_a_smaller_one_in_the_cloud() -> None:
 
 def test_names_of_the_settings_reach_the_list() -> None:
     names = {"chat": "own/chat", "claudeOpus": "opus-9", "openrouterMixtral": "mix/tral", "embedding": "own/bge"}
-    found = {name: params["model"] for name, params in models(litellm(models=names)).items()}
+    prices = {name: {"inputUsd": 1, "outputUsd": 2} for name in ("opus-9", "mix/tral")}
+    found = {name: params["model"] for name, params in models(litellm(models=names, prices=prices)).items()}
     assert found["vllm_local"] == "hosted_vllm/own/chat"
     assert found["claude_opus"] == "anthropic/opus-9"
     assert found["openrouter_mixtral"] == "openrouter/mix/tral"
@@ -73,8 +74,16 @@ def test_local_models_are_called_where_the_graph_lets_them_be() -> None:
         assert (service, number) in callees
 
 
+def fallbacks() -> dict[str, list[str]]:
+    """Name -> the models of its chain, each of which is asked without a chain of its own."""
+    entries = [pair for entry in litellm()["router_settings"]["fallbacks"] for pair in entry.items()]
+    assert all(link["disable_fallbacks"] is True for _, chain in entries for link in chain)
+    assert len(dict(entries)) == len(entries)
+    return {name: [link["model"] for link in chain] for name, chain in entries}
+
+
 def test_chains_go_primary_secondary_tertiary_and_end_at_the_smaller_cloud_model() -> None:
-    chains = {name: chain for entry in litellm()["router_settings"]["fallbacks"] for name, chain in entry.items()}
+    chains = fallbacks()
     assert chains["claude_opus"] == ["claude_sonnet", "openrouter_mixtral", "vllm_local", SMALLER]
     assert chains["claude_sonnet"] == ["openrouter_mixtral", "vllm_local", SMALLER]
     assert chains["openrouter_mixtral"] == ["vllm_local", SMALLER]
@@ -82,24 +91,65 @@ def test_chains_go_primary_secondary_tertiary_and_end_at_the_smaller_cloud_model
 
 
 def test_with_thanos_away_the_local_model_goes_to_the_cloud_first_to_the_cheap_one() -> None:
-    chains = {name: chain for entry in litellm()["router_settings"]["fallbacks"] for name, chain in entry.items()}
+    chains = fallbacks()
     assert chains["vllm_local"] == ["openrouter_mixtral", "claude_sonnet", SMALLER]
+
+
+def test_a_prompt_that_is_too_long_for_the_local_model_goes_to_one_with_a_larger_window() -> None:
     assert litellm()["router_settings"]["context_window_fallbacks"] == [{"vllm_local": ["claude_sonnet"]}]
+
+
+def test_timeouts_retries_and_rest_are_stated() -> None:
+    router = litellm()["router_settings"]
+    stated = ("num_retries", "timeout", "stream_timeout", "allowed_fails", "cooldown_time")
+    assert [router[name] for name in stated] == [1, 600, 60, 1, 30]
+    # The two tries of one failed request are enough for the model to rest.
+    assert router["num_retries"] + 1 > router["allowed_fails"]
+    assert router["retry_policy"]["TimeoutErrorRetries"] == 0
+    assert models(litellm())["vllm_local"]["stream_timeout"] == 30
+
+
+def test_every_model_has_a_price_of_a_token() -> None:
+    own = {"claude-opus-4-5": {"inputUsd": 4, "outputUsd": 20}}
+    costs = {entry["model_name"]: entry["model_info"] for entry in litellm(prices=own)["model_list"]}
+    by_million = {
+        name: (cost["input_cost_per_token"] * 1e6, cost["output_cost_per_token"] * 1e6) for name, cost in costs.items()
+    }
+    assert by_million == {
+        "vllm_local": (0, 0),
+        "local_bge": (0, 0),
+        "claude_opus": (4, 20),
+        "claude_sonnet": (3, 15),
+        "claude_small": (1, 5),
+        "openrouter_mixtral": (2, 6),
+    }
+    assert costs["claude_sonnet"]["cache_read_input_token_cost"] == pytest.approx(0.3e-6)
+
+
+def test_own_hooks_lie_beside_the_configuration() -> None:
+    loaded = [name.partition(".") for name in litellm()["litellm_settings"]["callbacks"] if "." in name]
+    assert {f"{module}.py" for module, *_ in loaded} == set(HOOKS)
+    for module, _, instance in loaded:
+        assert f"\n{instance} = " in HOOKS[f"{module}.py"].read_text()
+
+
+@pytest.mark.parametrize(("given", "hook"), [(False, "answer_cache.per_user"), (True, "answer_cache.shared")])
+def test_answers_are_shared_where_the_settings_say_so_alone(given: bool, hook: str) -> None:
+    callbacks = litellm(cacheShared=given)["litellm_settings"]["callbacks"]
+    assert [name for name in callbacks if name.startswith("answer_cache.")] == [hook]
 
 
 def test_chains_name_models_of_the_list_and_never_come_back() -> None:
     known = set(models(litellm()))
-    for entry in litellm()["router_settings"]["fallbacks"]:
-        for name, chain in entry.items():
-            assert {name, *chain} <= known
-            assert name not in chain
-            assert len(set(chain)) == len(chain)
+    for name, chain in fallbacks().items():
+        assert {name, *chain} <= known
+        assert name not in chain
+        assert len(set(chain)) == len(chain)
 
 
 def test_embeddings_never_change_their_model() -> None:
     """Vectors of two models cannot be compared; the CPU fallback has the same model and is the proxy's business."""
-    fallbacks = litellm()["router_settings"]["fallbacks"]
-    assert not any("local_bge" in (name, *chain) for entry in fallbacks for name, chain in entry.items())
+    assert not any("local_bge" in (name, *chain) for name, chain in fallbacks().items())
 
 
 def test_answers_are_cached_for_thirty_days_under_the_own_user() -> None:
@@ -113,6 +163,8 @@ def test_answers_are_cached_for_thirty_days_under_the_own_user() -> None:
 def test_budgets_are_the_settings() -> None:
     found = litellm(budget={"monthlyUsd": 40, "perKeyUsd": 7})["litellm_settings"]
     assert (found["max_budget"], found["max_internal_user_budget"], found["budget_duration"]) == (40, 7, "30d")
+    assert found["default_key_generate_params"] == {"max_budget": 7, "budget_duration": "30d"}
+    assert found["upperbound_key_generate_params"] == {"max_budget": 7}
 
 
 def test_prompts_are_not_kept() -> None:

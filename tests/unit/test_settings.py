@@ -78,6 +78,7 @@ REFUSED: dict[str, tuple[Any, ...]] = {
     "authorities": ("0", "1,1", "1,2,3", "1, 2", "a", True, [1]),
     "manageTailnet": ("yes", "1"),
     "ports": ("18000", {"vllm": 8001}),
+    "prices": ("3", ["m"], {"m": 3}, {"m": {"inputUsd": 3}}, {"m": {"inputUsd": 1, "outputUsd": -1}}),
     "tailnetOperators": ([], "you@example.com", ["*"], ["autogroup:danger-all"], ["tag:agentic-mesh-ci"], [7]),
     "n8nWebhookUrl": ("http://mesh.example.org", "mesh.example.org", "https://localhost", "ftp://mesh.example.org"),
     "n8nHosts": ("api.example.com", ["api.example.com:443"], ["*"]),
@@ -363,6 +364,24 @@ def test_what_is_given_is_read() -> None:
     assert read.egress()["alerts"] == ("mail.example.com:465", "hooks.example.com")
     assert read.n8n_hosts == ("b.example.com", "a.example.com")
     assert (read.manage_tailnet, read.secrets_epoch, read.authorities) == (False, 7, (2, 1))
+
+
+@pytest.mark.parametrize("key", ["claudeSonnet", "claudeOpus", "claudeSmall", "openrouterMixtral"])
+def test_a_cloud_model_without_a_price_is_refused(key: str) -> None:
+    message = refused({"models": {key: "owner/name"}, "prices": {"other": {"inputUsd": 1, "outputUsd": 2}}})
+    assert "a price of owner/name too" in message
+    assert mends(message, "prices")
+    # The command of the mend holds the prices that are there.
+    given = json.loads(message.split("'agentic-mesh:prices' '")[1].split("' --stack")[0])
+    assert set(given) == {"other", "owner/name"}
+    read = settings(models={key: "owner/name"}, prices=given)
+    assert read.prices["owner/name"].output_usd == 15
+
+
+def test_a_given_price_comes_before_the_known_one() -> None:
+    assert settings().prices["claude-opus-4-5"].input_usd == 5
+    given = settings(prices={"claude-opus-4-5": {"inputUsd": 4, "outputUsd": 20}}).prices
+    assert (given["claude-opus-4-5"].input_usd, given["claude-sonnet-4-5"].output_usd) == (4, 15)
 
 
 def test_the_way_out_to_a_webhook_is_to_its_own_port() -> None:

@@ -1,0 +1,195 @@
+"""The real LiteLLM on the real rendered configuration, and a real Redis with the platform's users, on loopback."""
+
+import contextlib
+import os
+import random
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import redis
+import yaml
+
+from render.litellm import ENVIRONMENT, HOOKS, litellm_config
+from render.redis import USERS, redis_acl, redis_config
+from settings import Models
+from tests.services.litellm.upstream import Upstream
+from tests.unit.samples import settings
+
+MASTER_KEY = "sk-master-of-the-tests"
+KEYS = {
+    "claude_api_key": "claude-of-the-tests",
+    "openrouter_api_key": "openrouter-of-the-tests",
+    "vllm_api_key": "vllm-of-the-tests",
+    "embeddings_api_key": "embeddings-of-the-tests",
+    "master_key": MASTER_KEY,
+    "redis_password": "redis-of-the-tests",
+    "database_password": "database-of-the-tests",
+}
+LOCAL = ("vllm_local", "local_bge")
+"""The names behind thanos' address; all others are in the cloud."""
+_MODELS = Models()
+VLLM, SONNET, OPUS = _MODELS.chat, _MODELS.claude_sonnet, _MODELS.claude_opus
+SMALL, MIXTRAL, BGE = _MODELS.claude_small, _MODELS.openrouter_mixtral, _MODELS.embedding
+
+# What the platform waits in tens of seconds is waited for in seconds here; tests/unit has the real values.
+SHORT = {"timeout": 4, "stream_timeout": 2}
+COOLDOWN = 3
+
+
+def free_port() -> int:
+    """A free port below those of outgoing connections, so that nothing takes it while its server is down."""
+    while True:
+        port = random.randint(20_000, 32_000)  # noqa: S311 - no secret
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+def wait_until(true: Callable[[], bool], seconds: float = 90, what: str = "it") -> None:
+    """Poll until `true()`.
+
+    Raises:
+        TimeoutError: it did not become true in time.
+    """
+    end = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > end:
+            raise TimeoutError(f"{what} did not happen in {seconds} s")
+        time.sleep(0.05)
+
+
+class Redis:
+    """A Redis server with the platform's configuration and users."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self._folder = folder
+        passwords = dict.fromkeys(USERS, "redis-of-the-tests")
+        # Debian's version is older than the image's and does not know this one command.
+        (folder / "users.acl").write_text(redis_acl(passwords).replace(" +client|setinfo", ""))
+        text = redis_config(128).replace("bind 0.0.0.0", "bind 127.0.0.1").replace("port 6379", f"port {self.port}")
+        (folder / "redis.conf").write_text(text.replace("/config/", f"{folder}/").replace("/data", str(folder)))
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        if self._process is not None:
+            return
+        self._process = subprocess.Popen(["redis-server", str(self._folder / "redis.conf")], stdout=subprocess.DEVNULL)
+        wait_until(self._answers, what="Redis' start")
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(redis.RedisError), self.admin() as client:
+            return bool(client.ping())
+        return False
+
+    def admin(self) -> "redis.Redis":
+        return redis.Redis(port=self.port, username="admin", password="redis-of-the-tests", decode_responses=True)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(10)
+            self._process = None
+
+
+def on_loopback(config: dict[str, Any], local: Upstream, cloud: Upstream, redis_port: int) -> dict[str, Any]:
+    """The rendered configuration with the addresses of the tests.
+
+    The database is left out: its client is a program that no package registry serves.
+    """
+    for entry in config["model_list"]:
+        base = local.url if entry["model_name"] in LOCAL else cloud.url
+        # Anthropic's client adds the version itself.
+        suffix = "" if entry["litellm_params"]["model"].startswith("anthropic/") else "/v1"
+        entry["litellm_params"]["api_base"] = base + suffix
+    config["litellm_settings"]["cache_params"] |= {"host": "127.0.0.1", "port": redis_port}
+    del config["general_settings"]["database_url"]
+    return config
+
+
+def shortened(config: dict[str, Any]) -> dict[str, Any]:
+    """With the waits of the tests."""
+    config["router_settings"] |= {name: SHORT[name] for name in SHORT if name in config["router_settings"]}
+    for entry in config["model_list"]:
+        params = entry["litellm_params"]
+        params |= {name: SHORT[name] for name in SHORT if name in params}
+    return config
+
+
+def rendered(**config: Any) -> dict[str, Any]:
+    """What the program renders for these settings."""
+    loaded: dict[str, Any] = yaml.safe_load(litellm_config(settings(**config), **KEYS))
+    return loaded
+
+
+class Proxy:
+    """A LiteLLM process."""
+
+    def __init__(self, folder: Path, config: dict[str, Any]) -> None:
+        self.port = free_port()
+        self._folder = folder
+        self._log = folder / "log"
+        (folder / "litellm.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+        for name, path in HOOKS.items():
+            shutil.copy(path, folder / name)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        self.launch()
+        self.wait()
+
+    def launch(self) -> None:
+        program = Path(sys.executable).with_name("litellm")
+        arguments = f"--config litellm.yaml --host 127.0.0.1 --port {self.port} --telemetry False"
+        environment = {**os.environ, **ENVIRONMENT, "HOME": str(self._folder), "LITELLM_SALT_KEY": "sk-salt"}
+        environment.pop("DATABASE_URL", None)
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, str(program), *arguments.split()],
+                cwd=self._folder,
+                env=environment,
+                stdout=log,
+                stderr=log,
+            )
+
+    def wait(self) -> None:
+        try:
+            wait_until(self._ready, seconds=240, what="LiteLLM's start")
+        except (TimeoutError, AssertionError) as error:
+            raise RuntimeError(self.log()[-4000:]) from error
+
+    def _ready(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, "it ended"
+        with contextlib.suppress(httpx.TransportError):
+            return httpx.get(f"{self.url}/health/readiness", timeout=5).status_code == 200
+        return False
+
+    def log(self) -> str:
+        return self._log.read_text(errors="replace")
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            try:
+                self._process.wait(15)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait(10)
+            self._process = None
