@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from lab.bench.places import DIRECT_PORT, PREFIX, Lab, in_place_of, wait_answers
+from lab.bench.places import DIRECT_PORT, PREFIX, Lab, docker_halted, in_place_of, others_paused, wait_answers
 
 CLIENTS: Final = 20
 RATES: Final = (100, 1000)
@@ -34,13 +34,13 @@ class Times:
 def measure(lab: Lab, rounds: int, seconds: int) -> list[str]:
     """A table of both ways, on one node and across the nodes."""
     lines = [
-        "| p50 / p90 / p99, ms | requests/s | direct | through the mesh | added | failed |",
-        "|---|---|---|---|---|---|",
+        "| p50 / p90 / p99, ms | requests/s | direct | through the mesh | added | added, Docker's checks on | failed |",
+        "|---|---|---|---|---|---|---|",
     ]
-    with in_place_of(lab, "thanos", CALLEE, PORT, "nginx"):
+    with others_paused(lab), in_place_of(lab, "thanos", CALLEE, PORT, "nginx"):
         for way, mesh, direct in _ways(lab):
             wait_answers(("nsenter", *mesh[1 : mesh.index("h2load")], "curl", *_curl(mesh)))
-            lines += [_compared(way, rate, mesh, direct, rounds, seconds) for rate in RATES]
+            lines += [_compared(lab, way, rate, mesh, direct, rounds, seconds) for rate in RATES]
     return lines
 
 
@@ -67,17 +67,21 @@ def _load(prefix: Sequence[str], to: str, path: str) -> Sequence[str]:
     return [*prefix, "h2load", "--h1", f"--connect-to={to}", f"http://{CALLEE}:{PORT}{path}"]
 
 
-def _curl(command: Sequence[str]) -> tuple[str, str]:
+def _curl(command: Sequence[str]) -> tuple[str, str, str]:
     to = next(word for word in command if word.startswith("--connect-to=")).removeprefix("--connect-to=")
-    return f"--connect-to=::{to}", command[-1]
+    return "--connect-to", f"::{to}", command[-1]
 
 
-def _compared(way: str, rate: int, mesh: Sequence[str], direct: Sequence[str], rounds: int, seconds: int) -> str:
+def _compared(
+    lab: Lab, way: str, rate: int, mesh: Sequence[str], direct: Sequence[str], rounds: int, seconds: int
+) -> str:
     """Medians of the rounds' percentiles; each round asks one way and then the other."""
-    found: dict[str, list[Times]] = {"direct": [], "mesh": []}
+    found: dict[str, list[Times]] = {"direct": [], "mesh": [], "docker": []}
     for _ in range(rounds):
-        found["direct"].append(run(direct, rate, seconds))
-        found["mesh"].append(run(mesh, rate, seconds))
+        with docker_halted(lab):
+            found["direct"].append(run(direct, rate, seconds))
+            found["mesh"].append(run(mesh, rate, seconds))
+        found["docker"].append(run(mesh, rate, seconds))
 
     def median(side: str, name: str) -> float:
         return float(statistics.median(getattr(times, name) for times in found[side]))
@@ -85,17 +89,21 @@ def _compared(way: str, rate: int, mesh: Sequence[str], direct: Sequence[str], r
     def row(side: str) -> str:
         return " / ".join(f"{median(side, name):.2f}" for name in ("p50", "p90", "p99"))
 
-    added = " / ".join(f"{median('mesh', n) - median('direct', n):+.2f}" for n in ("p50", "p90", "p99"))
+    def added(side: str) -> str:
+        return " / ".join(f"{median(side, n) - median('direct', n):+.2f}" for n in ("p50", "p90", "p99"))
+
     failed = sum(times.failed for side in found.values() for times in side)
     print(f"bench: {way}, {rate}/s: direct {row('direct')}, mesh {row('mesh')}", flush=True)
-    return f"| {way} | {rate} | {row('direct')} | {row('mesh')} | {added} | {failed} |"
+    return f"| {way} | {rate} | {row('direct')} | {row('mesh')} | {added('mesh')} | {added('docker')} | {failed} |"
 
 
 def run(command: Sequence[str], rate: int, seconds: int) -> Times:
     """One run at a steady rate; the first fifth warms up and does not count."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
-        options = (f"--clients={CLIENTS}", f"--requests={rate * seconds}", f"--rps={rate // CLIENTS}")
+        options = [f"--clients={CLIENTS}", f"--requests={rate * seconds}", f"--rps={rate // CLIENTS}"]
+        # One client after the other: else they all ask in the same moment, again and again.
+        options += ["--rate=1", f"--rate-period={1000 // rate}ms"]
         subprocess.run([*command, *options, f"--log-file={log}"], check=True, stdout=subprocess.DEVNULL)
         rows = [line.split("\t") for line in log.read_text().splitlines()]
     rows.sort(key=lambda row: int(row[0]))

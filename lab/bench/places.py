@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -71,8 +73,14 @@ class Lab:
         for listed in self.docker(node).containers(filters={"label": "agentic-mesh.part"}):
             if listed["Labels"]["agentic-mesh.part"] in ("proxy", "gateway"):
                 name = listed["Names"][0].lstrip("/")
-                found[name] = self.pid(node, name)
+                found[name] = _child(self.pid(node, name))
         return found
+
+
+def _child(init: int) -> int:
+    """The program below Docker's init."""
+    children = Path(f"/proc/{init}/task/{init}/children").read_text().split()
+    return int(children[0]) if children else init
 
 
 def pod(service: str) -> str:
@@ -99,6 +107,47 @@ http {{
   }}
 }}
 """
+
+
+ON_THE_WAY: Final[Mapping[str, frozenset[str]]] = {
+    "oracle1": frozenset({"litellm-proxy", "gateway"}),
+    "thanos": frozenset({"vllm", "vllm-proxy", "blackbox-exporter-proxy", "gateway"}),
+}
+"""Of the calls that are measured, from LiteLLM's pod to vLLM across the nodes, and from the prober's on one."""
+
+
+@contextlib.contextmanager
+def others_paused(lab: Lab) -> Iterator[None]:
+    """Pause what is not on the way: on their own machines 39 pods would not take turns on these few cores."""
+    paused: list[tuple[str, str]] = []
+    try:
+        for node in lab.nodes:
+            client = lab.docker(node)
+            for listed in client.containers(filters={"label": "agentic-mesh.part", "status": "running"}):
+                name = listed["Names"][0].lstrip("/")
+                if name.removeprefix(f"{PREFIX}-") not in ON_THE_WAY[node]:
+                    client.pause(name)
+                    paused.append((node, name))
+        yield
+    finally:
+        for node, name in reversed(paused):
+            lab.docker(node).unpause(name)
+
+
+@contextlib.contextmanager
+def docker_halted(lab: Lab) -> Iterator[None]:
+    """Stop both daemons, containers run on: Debian's old one starts a shell for each proxy every three seconds.
+
+    On a prepared host, with a newer Docker, it is every thirty.
+    """
+    pids = [int((node.run / "dockerd-own.pid").read_text()) for node in lab.nodes.values()]
+    try:
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from engine.root import CHECKOUT
 from lab.bench.memory import holds
-from lab.bench.places import DIRECT_PORT, PREFIX, Lab, in_place_of
+from lab.bench.places import DIRECT_PORT, PREFIX, Lab, in_place_of, others_paused
 
 STREAMS: Final = 200
 CALLEE, PORT, PATH = "vllm", 8000, "/v1/stream"
@@ -26,7 +26,7 @@ def measure(lab: Lab, rounds: int, minutes: float) -> list[str]:
     """First bytes in turn with the direct way, then `minutes` of load through the mesh."""
     mesh = lab.inside("oracle1", f"{PREFIX}-litellm"), f"{lab.sidecar('oracle1', 'litellm')}:{PORT}"
     direct = lab.on("oracle1"), f"{lab.nodes['thanos'].address}:{DIRECT_PORT}"
-    with in_place_of(lab, "thanos", CALLEE, PORT, "sse"):
+    with others_paused(lab), in_place_of(lab, "thanos", CALLEE, PORT, "sse"):
         sides: dict[str, list[Any]] = {"direct": [], "mesh": []}
         for _ in range(rounds):
             for name, (prefix, to) in (("direct", direct), ("mesh", mesh)):

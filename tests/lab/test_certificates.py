@@ -13,7 +13,7 @@ from cryptography import x509
 from components.authority import CERTIFICATE_HOURS, RENEWAL_HOURS
 from components.authority_check import SUBJECT
 from lab.bench.renewal import age
-from tests.lab.attacker import Attempt, Mint, Outcome, Place, attacker, doors, graph, http, inside, networks
+from tests.lab.attacker import Attempt, Mint, Outcome, Place, attacker, doors, graph, http, inside, networks, shut
 from tests.lab.mesh import PREFIX, Mesh, replaced
 from topology.graph import GATEWAY, METRICS
 from topology.model import Instance
@@ -118,5 +118,5 @@ def test_a_new_authority_takes_over_while_both_are_trusted(mesh: Mesh) -> None:
 
         step(mesh, new)
         assert all(outcome.answered for outcome in tried(mesh, places, second))
-        assert all(outcome.end == "alert" for outcome in tried(mesh, places, first))
+        assert all(shut(outcome) for outcome in tried(mesh, places, first))
     assert mesh.up() == {node: {} for node in mesh.names()}
