@@ -89,12 +89,11 @@ def limits(graph: Graph) -> str:
     inbound = next(listener for listener in static["listeners"] if listener["name"] == "in-api")["filter_chains"][0]
     manager = inbound["filters"][0]["typed_config"]
     outbound = next(entry for entry in static["listeners"] if entry["name"] == "out-8081")
-    retried, safe = (
-        found["route"]["retry_policy"]
-        for found in outbound["filter_chains"][0]["filters"][0]["typed_config"]["route_config"]["virtual_hosts"][0][
-            "routes"
-        ]
-    )
+    hosts = outbound["filter_chains"][0]["filters"][0]["typed_config"]["route_config"]["virtual_hosts"]
+    retried, safe = (found["route"]["retry_policy"] for found in hosts[0]["routes"])
+    pings = next(iter(redundant["typed_extension_protocol_options"].values()))["explicit_http_config"][
+        "http2_protocol_options"
+    ]["connection_keepalive"]
     breaker = callee["circuit_breakers"]["thresholds"][0]
     check, quick = callee["health_checks"][0], redundant["health_checks"][0]
     outlier = redundant["outlier_detection"]
@@ -114,7 +113,7 @@ def limits(graph: Graph) -> str:
         ("Connecting to a callee", callee["connect_timeout"]),
         ("Streams, WebSockets, database connections", "no idle timeout, no time limit"),
         (
-            "GET and HEAD are tried again",
+            "GET, HEAD, searches and embeddings are tried again",
             f"{retried['num_retries']} times within about 2 s on `{retried['retry_on']}`",
         ),
         ("Other methods are tried again", f"only on `{safe['retry_on']}`: the callee has not seen them"),
@@ -125,7 +124,7 @@ def limits(graph: Graph) -> str:
         (
             "With a fallback",
             f"checks each {quick['interval']}, the second one {quick['unhealthy_edge_interval']} after the first "
-            "failed; its connections are closed then",
+            f"failed; a connection that does not answer a ping within {pings['timeout']} ends",
         ),
         (
             "Outlier detection, with a fallback",

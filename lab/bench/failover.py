@@ -62,16 +62,16 @@ def measure_round(lab: Lab) -> tuple[dict[tuple[str, str], Phase], float]:
     }
     try:
         time.sleep(CUT_AFTER)
-        cut = time.time()
         link.cut(thanos)
+        cut = time.time()
         time.sleep(HEAL_AFTER - CUT_AFTER)
     finally:
-        healed = time.time()
         link.heal(thanos)
+        healed = time.time()
     found = {method: reader.result() for method, reader in readers.items()}
     phases = {}
     for method, asked in found.items():
-        phases[method, "link cut"] = _phase([a for a in asked if cut <= a.at < healed], cut)
+        phases[method, "link cut"] = _phase([a for a in asked if cut <= a.at < healed - 1], cut)
         phases[method, "link whole"] = _phase([a for a in asked if a.at >= healed], healed)
     return phases, _first_to_primary(lab, healed) - healed
 
