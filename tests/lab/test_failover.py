@@ -12,12 +12,10 @@ pytestmark = [pytest.mark.lab, pytest.mark.engine]
 
 
 def test_reads_go_on_at_the_replica_and_come_back(mesh: Mesh) -> None:
-    """Reads that may be tried again, and searches, which Qdrant takes by POST: some are lost until that is known."""
+    """Reads by GET, and searches, which Qdrant takes by POST: both may be sent again, so that none is lost."""
     phases, primary_again = measure_round(Lab({node.name: node for node in mesh.session.nodes}))
     assert phases.keys() == {(method, event) for method in ("GET", "POST") for event in ("link cut", "link whole")}
     for key, phase in phases.items():
         assert math.isfinite(phase.until_s), f"{key}: never answered again"
-        assert phase.failed_later == 0, f"{key}: {phase}"
-    assert phases["GET", "link cut"].failed == 0, "a read that may be tried again was lost"
-    assert {phases[method, "link whole"].failed for method in ("GET", "POST")} == {0}
+        assert phase.failed == 0, f"{key}: {phase}"
     assert math.isfinite(primary_again), "the primary is not asked any more"
