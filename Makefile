@@ -99,6 +99,10 @@ docs: setup ## Generate the tables and diagrams in docs/ from the topology.
 bench: $(VENV)/run.stamp ## Preview time against a flat program; writes docs/performance.md.
 	$(PY) -m engine.bench
 
+.PHONY: bench-mesh
+bench-mesh: setup ## What the mesh costs and how fast it heals, in the lab that is up: make bench-mesh [PARTS="latency memory"].
+	@$(PY) -m lab.bench $(PARTS)
+
 # The lab: both nodes on this machine, real Docker and the real engine, no account. Needs root.
 
 .PHONY: lab lab-status lab-down lab-cut lab-heal lab-shell

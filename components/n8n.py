@@ -43,6 +43,8 @@ def _env(context: NodeContext) -> dict[str, str]:
         # The worker has the runner, so that no workflow's code runs where the editor does.
         "OFFLOAD_MANUAL_EXECUTIONS_TO_WORKERS": "true",
         "QUEUE_HEALTH_CHECK_ACTIVE": "true",
+        # Longer than a proxy takes to be replaced: n8n ends itself after that.
+        "QUEUE_BULL_REDIS_TIMEOUT_THRESHOLD": "120000",
         "QUEUE_BULL_REDIS_HOST": "redis",
         "QUEUE_BULL_REDIS_PORT": "6379",
         "QUEUE_BULL_REDIS_USERNAME": "n8n",

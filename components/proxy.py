@@ -74,7 +74,7 @@ def proxy(name: str, args: ProxyArgs, opts: pulumi.ResourceOptions) -> docker.Co
     if args.outside:
         del settings["dns"]
     # Each look starts a shell: often while the deploy waits, seldom after.
-    pace = {"interval": "3s"} if args.old_docker else {"interval": "10s", "start_interval": "1s"}
+    pace = {"interval": "3s"} if args.old_docker else {"interval": "30s", "start_interval": "1s"}
     health = docker.ContainerHealthcheckArgs(
         tests=["CMD", "bash", "-c", _HEALTH],
         timeout="3s",

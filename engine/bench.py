@@ -10,7 +10,6 @@ import dataclasses
 import json
 import os
 import platform
-import re
 import statistics
 import sys
 import time
@@ -21,6 +20,7 @@ from typing import Final
 
 from engine.cli import find_pulumi
 from engine.outcome import Outcome
+from engine.page import write_section
 from engine.planning import plan_providers, plan_stack
 from engine.preview import STACKS
 from engine.root import CHECKOUT, PREVIEW
@@ -31,9 +31,6 @@ _GOAL: Final = 1.3
 _COMMAND: Final = "make bench"
 _FLAT: Final = Path(__file__).with_name("flat")
 _POLICIES: Final = CHECKOUT / "policies"
-_PAGE: Final = CHECKOUT / "docs" / "performance.md"
-_BEGIN: Final = "<!-- begin: make bench -->"
-_END: Final = "<!-- end: make bench -->"
 
 
 @dataclass(frozen=True)
@@ -64,7 +61,7 @@ def main() -> int:
     lines = _table(results, args.rounds)
     print("\n".join(lines))
     if not args.dry_run:
-        write_between_markers(_PAGE, lines)
+        write_section(_COMMAND, lines)
     return 0 if all(result.ratio <= _GOAL for result in results) else 1
 
 
@@ -111,20 +108,6 @@ def _table(results: Sequence[Result], rounds: int) -> list[str]:
         f"on {machine}. The goal is a ratio of at most {_GOAL}.",
     ]
     return lines
-
-
-def write_between_markers(page: Path, lines: Sequence[str]) -> None:
-    """Replace what stands between the page's markers, or start the page."""
-    block = "\n".join([_BEGIN, *lines, _END])
-    if not page.exists():
-        page.parent.mkdir(parents=True, exist_ok=True)
-        page.write_text(f"# Performance\n\n## Time to plan\n\n{block}\n")
-        return
-    pattern = re.compile(f"{re.escape(_BEGIN)}.*?{re.escape(_END)}", re.DOTALL)
-    text = page.read_text()
-    if not pattern.search(text):
-        text = f"{text.rstrip()}\n\n## Time to plan\n\n{_BEGIN}{_END}\n"
-    page.write_text(pattern.sub(lambda _: block, text))
 
 
 if __name__ == "__main__":

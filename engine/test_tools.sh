@@ -13,6 +13,7 @@ restic restic
 ip iproute2
 curl curl
 nginx nginx-light
+h2load nghttp2-client
 prometheus-blackbox-exporter prometheus-blackbox-exporter
 busybox busybox
 shellcheck shellcheck

@@ -23,7 +23,7 @@ from lab.places import Node
 from lab.world import DOMAIN
 
 _PASSPHRASE: Final = "lab"  # noqa: S105 - the lab's secrets are nobody's
-_EPOCH: Final = "agentic-mesh:secretsEpoch"
+_KEPT: Final = frozenset({"agentic-mesh:secretsEpoch", "agentic-mesh:authorities"})
 KEYS: Final = {"CLAUDE_API_KEY": "sk-ant-lab-41c7f09be2d358a6", "OPENROUTER_API_KEY": "sk-or-lab-9d2e6b08a4f13c57"}
 """What the stand-ins of the models' makers are shown; a key of the user's own stays out of the lab."""
 Progress = Callable[[str, int], None]
@@ -64,14 +64,14 @@ class Stacks:
     def configure(self, stack: str, config: Mapping[str, Any]) -> None:
         """Write a stack's configuration; the salt of its secrets stays. Make its state where there is none.
 
-        The secrets epoch stays too: one that went back would make every secret anew.
+        The secrets epoch and the authority's generation stay too: one that went back would make everything anew.
         """
         for name in ("home", "state", "work"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         shutil.copyfile(self.project / "Pulumi.yaml", self.work_dir / "Pulumi.yaml")
         path = self.work_dir / f"Pulumi.{stack}.yaml"
         settings: dict[str, Any] = yaml.safe_load(path.read_text()) if path.exists() else {}
-        kept = {key: value for key, value in settings.get("config", {}).items() if key == _EPOCH}
+        kept = {key: value for key, value in settings.get("config", {}).items() if key in _KEPT}
         settings["config"] = {**kept, **config}
         path.write_text(yaml.safe_dump(settings, sort_keys=False))
         if not self._state(stack).exists():

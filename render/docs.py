@@ -1,10 +1,13 @@
 """The documents' tables and diagram, from the graph."""
 
 from collections.abc import Iterable, Sequence
+from ipaddress import IPv4Network
 
+from render.envoy import sidecar_config
 from topology.graph import GATEWAY, METRICS, Graph
 from topology.images import BUILDS, IMAGES
 from topology.model import Service
+from topology.network import NodeNetworks
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -64,6 +67,74 @@ def crossing(graph: Graph) -> str:
     return table(("From", "To", "Port"), found)
 
 
+def routes(graph: Graph) -> str:
+    """What each caller may ask for, where that is not everything; Prometheus' metrics aside."""
+    found = sorted(
+        {
+            (f"`{e.caller.service}`", f"`{e.callee.service}`", ", ".join(f"`{entry}`" for entry in e.routes))
+            for e in graph.edges
+            if e.routes and e.port != METRICS
+        }
+    )
+    return table(("Caller", "Callee", "May ask for"), found)
+
+
+def limits(graph: Graph) -> str:
+    """What a proxy bears, as the agents' one is told it."""
+    agents = next(i for i in graph.instances("agents"))
+    config = sidecar_config(graph, NodeNetworks(base=IPv4Network("10.0.0.0/16")), agents)
+    static = config["static_resources"]
+    clusters = {cluster["name"]: cluster for cluster in static["clusters"]}
+    callee, redundant = clusters["to-litellm-api"], clusters["to-qdrant-api"]
+    inbound = next(listener for listener in static["listeners"] if listener["name"] == "in-api")["filter_chains"][0]
+    manager = inbound["filters"][0]["typed_config"]
+    outbound = next(entry for entry in static["listeners"] if entry["name"] == "out-8081")
+    hosts = outbound["filter_chains"][0]["filters"][0]["typed_config"]["route_config"]["virtual_hosts"]
+    retried, safe = (found["route"]["retry_policy"] for found in hosts[0]["routes"])
+    pings = next(iter(redundant["typed_extension_protocol_options"].values()))["explicit_http_config"][
+        "http2_protocol_options"
+    ]["connection_keepalive"]
+    breaker = callee["circuit_breakers"]["thresholds"][0]
+    check, quick = callee["health_checks"][0], redundant["health_checks"][0]
+    outlier = redundant["outlier_detection"]
+    most = config["overload_manager"]["resource_monitors"][0]["typed_config"]["max_active_downstream_connections"]
+    rows = [
+        ("Connections that a proxy accepts", f"{most}"),
+        ("TLS handshake, headers of a request", f"{inbound['transport_socket_connect_timeout']}, then it is let go"),
+        (
+            "Headers of a request",
+            f"{manager['max_request_headers_kb']} KB, {manager['common_http_protocol_options']['max_headers_count']}",
+        ),
+        (
+            "To one callee",
+            f"{breaker['max_connections']} connections, {breaker['max_requests']} requests, "
+            f"{breaker['max_pending_requests']} waiting, {breaker['max_retries']} tried again",
+        ),
+        ("Connecting to a callee", callee["connect_timeout"]),
+        ("Streams, WebSockets, database connections", "no idle timeout, no time limit"),
+        (
+            "GET, HEAD, searches and embeddings are tried again",
+            f"{retried['num_retries']} times within about 2 s on `{retried['retry_on']}`",
+        ),
+        ("Other methods are tried again", f"only on `{safe['retry_on']}`: the callee has not seen them"),
+        (
+            "A callee is away",
+            f"after {check['unhealthy_threshold']} failed checks of {check['timeout']}, one each {check['interval']}",
+        ),
+        (
+            "With a fallback",
+            f"checks each {quick['interval']}, the second one {quick['unhealthy_edge_interval']} after the first "
+            f"failed; a connection that does not answer a ping within {pings['timeout']} ends",
+        ),
+        (
+            "Outlier detection, with a fallback",
+            f"{outlier['consecutive_gateway_failure']} gateway errors in a row: left out for "
+            f"{outlier['base_ejection_time']}, {outlier['max_ejection_percent']} % of the instances at most",
+        ),
+    ]
+    return table(("Limit of a proxy", "Value"), rows)
+
+
 def diagram(graph: Graph) -> str:
     """The graph as a mermaid flowchart; scraping by Prometheus is left out."""
     lines = ["```mermaid", "flowchart LR"]
@@ -83,6 +154,7 @@ def architecture(graph: Graph) -> str:
     parts = ["## Who calls whom\n", diagram(graph)]
     for node in graph.nodes:
         parts += [f"## Services on {node.name}\n", services(graph, node.name)]
-    parts += ["## Edges between the nodes\n", crossing(graph)]
+    parts += ["## Edges between the nodes\n", crossing(graph), "## Routes\n", routes(graph)]
+    parts += ["## Limits\n", limits(graph)]
     parts += ["## Exceptions to hardening\n", waivers(graph), "## Images\n", images()]
     return "\n".join(parts)

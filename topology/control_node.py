@@ -3,7 +3,7 @@
 from typing import Final
 
 from topology.model import Call, Metrics, Port, Probe, Protocol, Rule, Service, Volume, VolumeRead, Waiver
-from topology.routes import EMBEDDINGS
+from topology.routes import EMBEDDINGS, EMBEDDINGS_READS, QDRANT_READS
 
 _AGENT_TOOLS: Final = (
     Call(to="embeddings", routes=("POST /embed", "POST /v1/embeddings", "GET /info"), fallback="embeddings-cpu"),
@@ -144,7 +144,7 @@ SERVICES: Final = (
         resource="CPU",
         image="embeddings-cpu",
         user="1000:1000",
-        ports=(Port(number=8011, routes=EMBEDDINGS),),
+        ports=(Port(number=8011, routes=EMBEDDINGS, reads=EMBEDDINGS_READS),),
         probe=Probe(port=8011, path="/health"),
         metrics=Metrics(port=8011),
         egress=("@model-hub",),
@@ -285,7 +285,7 @@ SERVICES: Final = (
         image="qdrant",
         user="1000:1000",
         ports=(
-            Port(number=6334, target=6333, direct=True),
+            Port(number=6334, target=6333, reads=QDRANT_READS, direct=True),
             Port(number=6337, name="peer", protocol=Protocol.GRPC, target=6335),
         ),
         calls=(

@@ -14,7 +14,7 @@ from topology.model import (
     Volume,
     Waiver,
 )
-from topology.routes import EMBEDDINGS
+from topology.routes import EMBEDDINGS, EMBEDDINGS_READS, QDRANT_READS
 
 _GPU_LIBRARIES: Final = "the CUDA runtime compiles and caches kernels at run time"
 
@@ -53,7 +53,7 @@ SERVICES: Final = (
         image="qdrant-gpu",
         user="1000:1000",
         ports=(
-            Port(number=6333, direct=True),
+            Port(number=6333, reads=QDRANT_READS, direct=True),
             Port(number=6335, name="peer", protocol=Protocol.GRPC),
         ),
         calls=(
@@ -112,6 +112,7 @@ SERVICES: Final = (
             Port(
                 number=8001,
                 routes=EMBEDDINGS,
+                reads=EMBEDDINGS_READS,
                 direct=True,
             ),
         ),

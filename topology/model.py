@@ -38,6 +38,8 @@ class Port:
     """The tailnet's port where it differs; the settings' `ports` sets it."""
     routes: tuple[str, ...] = ()
     """What callers may ask for (`topology.routes`); empty: all. For apps that leave routes open to anyone."""
+    reads: tuple[str, ...] = ()
+    """Regular expressions of the paths whose POST only reads, and so may be sent again; Envoy wants them short."""
     direct: bool = False
     """Operators may call it by the node's tailnet address."""
 

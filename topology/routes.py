@@ -6,6 +6,12 @@ from typing import Final
 
 EMBEDDINGS: Final = ("POST /embed", "POST /rerank", "POST /v1/embeddings", "GET /info", "GET /health")
 """Of the embedding server, on a GPU and on CPUs."""
+EMBEDDINGS_READS: Final = ("/embed", "/rerank", "/v1/embeddings")
+QDRANT_READS: Final = (
+    "/collections/[^/]+/points/(search|query)(/batch|/groups)?",
+    "/collections/[^/]+/points/(scroll|count)",
+)
+"""How Qdrant takes searches."""
 _ENTRY: Final = re.compile(r"(?:(?P<methods>[A-Z]+(?:,[A-Z]+)*) )?(?P<path>/[^\s?#]*)")
 
 

@@ -13,6 +13,13 @@ H2: Final[Config] = {
 }
 
 
+_NEXT_PRIORITY: Final = typed(
+    "envoy.retry_priorities.previous_priorities",
+    "extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig",
+    update_frequency=1,
+)
+
+
 def connection_manager(
     listener: str,
     virtual_hosts: list[Config],
@@ -58,14 +65,18 @@ def virtual_host(name: str, domains: Sequence[str], routes: list[Config]) -> Con
     return {"name": name, "domains": list(domains), "routes": routes}
 
 
-def route(cluster: str, *, match: Config | None = None, retry_on: str = "") -> Config:
-    """All paths, or those of `match`, to a cluster; no time limit, since models stream for minutes."""
+def route(cluster: str, *, match: Config | None = None, retry_on: str = "", fallback: bool = False) -> Config:
+    """All paths, or those of `match`, to a cluster; no time limit, since models stream for minutes.
+
+    Retries last for the seconds in which a proxy is replaced. With a `fallback` the second try asks it at once.
+    """
     action: dict[str, Any] = {"cluster": cluster, "timeout": "0s"}
     if retry_on:
         action["retry_policy"] = {
             "retry_on": retry_on,
-            "num_retries": 2,
-            "retry_back_off": {"base_interval": "0.05s", "max_interval": "0.5s"},
+            "num_retries": 6,
+            "retry_back_off": {"base_interval": "0.2s", "max_interval": "1s"},
+            **({"retry_priority": _NEXT_PRIORITY} if fallback else {}),
         }
     return {"match": match or {"prefix": "/"}, "route": action}
 

@@ -112,6 +112,7 @@ _COMMON_LOG: Final = {
     "bytes_in": "%BYTES_RECEIVED%",
     "bytes_out": "%BYTES_SENT%",
     "upstream": "%UPSTREAM_CLUSTER%",
+    "to": "%UPSTREAM_HOST%",
     "flags": "%RESPONSE_FLAGS%",
     "refused": "%CONNECTION_TERMINATION_DETAILS%",
 }
@@ -178,7 +179,8 @@ def cluster(name: str, endpoints: list[Config], **fields: Any) -> Config:
                     "max_connections": 1024,
                     "max_pending_requests": 1024,
                     "max_requests": 4096,
-                    "max_retries": 16,
+                    # A hundred requests a second wait some seconds for a proxy that is replaced.
+                    "max_retries": 512,
                 }
             ]
         },

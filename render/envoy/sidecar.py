@@ -37,6 +37,7 @@ PROBE = "probe"
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _SAFE_RETRIES = "connect-failure,refused-stream"
 """The callee has not seen the request: any may be sent again."""
+_IDEMPOTENT = "GET|HEAD"
 _IDEMPOTENT_RETRIES = f"{_SAFE_RETRIES},gateway-error,reset"
 
 
@@ -163,7 +164,7 @@ def _outbound(
     graph: Graph, networks: NodeNetworks, instance: Instance, sidecar: str
 ) -> tuple[list[Config], list[Config]]:
     """Listeners on the pod's address for each port called, and the clusters behind them."""
-    by_port: dict[int, list[tuple[str, str]]] = {}
+    by_port: dict[int, list[Config]] = {}
     tcp: dict[int, str] = {}
     clusters: list[Config] = []
     for call in graph.calls(instance):
@@ -173,34 +174,35 @@ def _outbound(
         if port.protocol is Protocol.TCP:
             tcp[port.number] = name
         else:
-            by_port.setdefault(port.number, []).append((call.to, name))
+            by_port.setdefault(port.number, []).append(
+                _callee_host(call.to, port.number, name, reads=port.reads, fallback=call.fallback is not None)
+            )
     for edge in graph.outbound(instance):
         if edge.port == METRICS:
             name = f"to-{edge.callee.host}-{METRICS}"
             clusters.append(_scrape_cluster(graph, networks, edge, name))
-            by_port.setdefault(edge.number, []).append((edge.callee.host, name))
-    listeners = [_out_http(number, callees, sidecar) for number, callees in by_port.items()]
+            by_port.setdefault(edge.number, []).append(_callee_host(edge.callee.host, edge.number, name))
+    listeners = [_out_http(number, hosts, sidecar) for number, hosts in by_port.items()]
     listeners += [_out_tcp(number, name, sidecar) for number, name in tcp.items()]
     return listeners, clusters
 
 
-def _out_http(number: int, callees: Iterable[tuple[str, str]], sidecar: str) -> Config:
+def _callee_host(host: str, number: int, target: str, *, reads: Iterable[str] = (), fallback: bool = False) -> Config:
+    """The routes to one callee: what may be sent again, and the rest."""
+    repeatable = [_matching(_IDEMPOTENT), *(_matching("POST", path) for path in reads)]
+    routes = [route(target, match=match, retry_on=_IDEMPOTENT_RETRIES, fallback=fallback) for match in repeatable]
+    return virtual_host(
+        host, [host, f"{host}:{number}"], [*routes, route(target, retry_on=_SAFE_RETRIES, fallback=fallback)]
+    )
+
+
+def _matching(methods: str, paths: str = "") -> Config:
+    where: Config = {"safe_regex": {"regex": paths}} if paths else {"prefix": "/"}
+    return {**where, "headers": [{"name": ":method", "string_match": {"safe_regex": {"regex": methods}}}]}
+
+
+def _out_http(number: int, hosts: list[Config], sidecar: str) -> Config:
     name = f"out-{number}"
-    idempotent = {
-        "prefix": "/",
-        "headers": [{"name": ":method", "string_match": {"safe_regex": {"regex": "GET|HEAD"}}}],
-    }
-    hosts = [
-        virtual_host(
-            host,
-            [host, f"{host}:{number}"],
-            [
-                route(target, match=idempotent, retry_on=_IDEMPOTENT_RETRIES),
-                route(target, retry_on=_SAFE_RETRIES),
-            ],
-        )
-        for host, target in callees
-    ]
     return {
         "name": name,
         "address": address(sidecar, number),
@@ -250,11 +252,13 @@ def _callee_cluster(graph: Graph, networks: NodeNetworks, caller: Instance, call
             )
     fields: Config = {
         "transport_socket_matches": matches,
-        "health_checks": [_mesh_check(http=http)],
+        "health_checks": [_mesh_check(http=http, quick=call.fallback is not None)],
         # Never to a callee that is known to be down: the caller gets its 503 at once.
         "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
         "ignore_health_on_host_removal": True,
     }
+    if call.fallback and not http:
+        fields["close_connections_on_host_health_failure"] = True
     if len(endpoints) > 1:
         fields["outlier_detection"] = {
             "consecutive_gateway_failure": 5,
@@ -264,16 +268,22 @@ def _callee_cluster(graph: Graph, networks: NodeNetworks, caller: Instance, call
             "max_ejection_percent": 50,
         }
     if http:
-        fields |= _http_options({"explicit_http_config": {"http2_protocol_options": H2}})
+        # A connection to what has vanished ends soon, and what waits on it is asked of the other instance.
+        options = {**H2, "connection_keepalive": {"interval": "1s", "timeout": "2s"}} if call.fallback else H2
+        fields |= _http_options({"explicit_http_config": {"http2_protocol_options": options}})
     return cluster(name, endpoints, **fields)
 
 
-def _mesh_check(*, http: bool) -> Config:
+def _mesh_check(*, http: bool, quick: bool) -> Config:
+    """Of callees; `quick` where another instance takes over: one that vanished is known after 3.5 s at most."""
+    interval = "1s" if quick else "2s"
     check: Config = {
         "timeout": "1s",
-        "interval": "2s",
-        "no_traffic_interval": "2s",
-        "initial_jitter": "0.5s",
+        "interval": interval,
+        "no_traffic_interval": interval,
+        "unhealthy_edge_interval": "0.5s" if quick else interval,
+        # No listener opens before the first round: a longer wait would be one more for every start.
+        "initial_jitter": "0.1s",
         "unhealthy_threshold": 2,
         "healthy_threshold": 1,
     }

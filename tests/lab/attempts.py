@@ -14,7 +14,7 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-MOST = 4096
+MOST = 1 << 16
 ENOUGH = b"RBAC: access denied"
 WORKERS = 24
 """Most attempts wait."""

@@ -1,0 +1,50 @@
+"""A person with an operator certificate uses thanos from another machine of the tailnet, without oracle1's gateway."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from engine.root import CHECKOUT
+from tests.lab.mesh import Mesh
+from topology.model import TRUST_DOMAIN
+
+pytestmark = [pytest.mark.lab, pytest.mark.engine]
+
+HOST = f"vllm.thanos.{TRUST_DOMAIN}"
+
+
+@pytest.fixture
+def certificate(mesh: Mesh, tmp_path: Path) -> Path:
+    """Made as `make operator-cert` does it, from the stack's output."""
+    subprocess.run(
+        [sys.executable, "-m", "scripts.operator_cert", "ann", "--hours", "1", "--folder", str(tmp_path)],
+        cwd=CHECKOUT,
+        input=json.dumps(mesh.secret("thanos", "shared")),
+        text=True,
+        check=True,
+    )
+    return tmp_path / "ann"
+
+
+def ask(mesh: Mesh, path: str, *options: str) -> tuple[int, int]:
+    """curl's own status and that of the answer, from the other node; as the command above tells people to do it."""
+    to = f"{HOST}:8000:{mesh.node('thanos').address}:8000"
+    command = ["curl", "-sS", "--max-time", "20", "--insecure", "--connect-to", to, "-o", "/dev/null"]
+    done = mesh.on_node("oracle1", *command, "-w", "%{http_code}", *options, f"https://{HOST}:8000{path}")
+    return done.returncode, int(done.stdout or 0)
+
+
+def test_an_operator_reaches_a_service_and_nobody_else_does(mesh: Mesh, certificate: Path, tmp_path: Path) -> None:
+    shown = ("--cert", f"{certificate}/certificate.pem", "--key", f"{certificate}/key.pem")
+    key = tmp_path / "header"
+    key.write_text(f"Authorization: Bearer {mesh.passwords('thanos')['vllm-api-key']}\n")
+    assert ask(mesh, "/v1/models", *shown, "-H", f"@{key}") == (0, 200)
+    # The certificate opens the mesh's door, and the app still asks for its own key.
+    assert ask(mesh, "/v1/models", *shown) == (0, 401)
+    assert ask(mesh, "/pause", *shown, "-H", f"@{key}") == (0, 403)
+    failed, status = ask(mesh, "/v1/models", "-H", f"@{key}")
+    assert failed
+    assert status == 0
