@@ -131,7 +131,8 @@ def _minilm(root: Path) -> None:
 
 def _litellm(root: Path) -> None:
     packages = root / "opt/litellm"
-    _python(packages, "litellm[proxy]==1.103.2", "prometheus-client==0.23.1")
+    # LiteLLM looks for the exceptions of prisma even where it runs without a database.
+    _python(packages, "litellm[proxy]==1.103.2", "prisma==0.15.0", "prometheus-client==0.23.1")
     # Readers of exported bills, a third of all: nothing here exports any.
     for name in ("polars", "_polars_runtime_32", "pyroscope", "hf_xet"):
         shutil.rmtree(packages / name, ignore_errors=True)

@@ -221,6 +221,18 @@ class Ear:
         rest, _ = self._process.communicate(timeout=10)
         self.heard += [json.loads(line) for line in rest.splitlines()]
 
+    def headers(self, marker: str) -> dict[str, list[str]]:
+        """Of the GET with the marker, as the app was sent it."""
+        for packet in self.heard:
+            _, begin, rest = packet["data"].partition("GET /")
+            if begin and marker in rest:
+                found: dict[str, list[str]] = {}
+                for line in rest.partition("\r\n\r\n")[0].split("\r\n")[1:]:
+                    name, _, value = line.partition(": ")
+                    found.setdefault(name.lower(), []).append(value)
+                return found
+        return {}
+
 
 @contextlib.contextmanager
 def listening(marker: str, *prefix: str) -> Iterator[Ear]:

@@ -16,7 +16,6 @@ from tests.lab.attacker import (
     STRANGER,
     Attempt,
     Door,
-    Ear,
     Scene,
     as_a_stranger,
     each,
@@ -208,19 +207,6 @@ FORGED = "By=spiffe://agentic-mesh/oracle1/kong;Hash=00;URI=spiffe://agentic-mes
 FORGED_NAMES = ("X-Forwarded-Client-Cert", "x-forwarded-client-cert", "X-FORWARDED-CLIENT-CERT")
 
 
-def heard_headers(ear: Ear, marker: str) -> dict[str, list[str]]:
-    """Of the request with the marker, as the app was sent it."""
-    for packet in ear.heard:
-        _, begin, rest = packet["data"].partition("GET /")
-        if begin and marker in rest:
-            found: dict[str, list[str]] = {}
-            for line in rest.partition("\r\n\r\n")[0].split("\r\n")[1:]:
-                name, _, value = line.partition(": ")
-                found.setdefault(name.lower(), []).append(value)
-            return found
-    return {}
-
-
 @pytest.mark.parametrize("way", ["its own proxy", "past it"])
 def test_a_forged_identity_is_set_anew(mesh: Mesh, scene: Scene, way: str) -> None:
     """What arrives at the app names the caller whose certificate it was, and nobody else."""
@@ -236,7 +222,7 @@ def test_a_forged_identity_is_set_anew(mesh: Mesh, scene: Scene, way: str) -> No
             outcome = inside(mesh, "oracle1", "litellm").one(Attempt(address=sidecar, port=8000, send=said))
         assert outcome.answered, outcome
         ear.stop()
-    seen = heard_headers(ear, marker)
+    seen = ear.headers(marker)
     assert seen, "the app was not asked"
     identity = seen["x-forwarded-client-cert"]
     assert len(identity) == 1
@@ -268,7 +254,7 @@ def test_a_caller_sets_no_rules_for_the_callee_s_proxy(mesh: Mesh, scene: Scene)
         outcome = scene.one("thanos", scene.door(VLLM).attempt(LITELLM.identity, send=http("/v1/models", *said)))
         assert outcome.answered, outcome
         ear.stop()
-    seen = heard_headers(ear, marker)
+    seen = ear.headers(marker)
     assert seen
     taken = {name: seen[name] for name, value in orders.items() if seen.get(name) == [value]}
     assert not taken

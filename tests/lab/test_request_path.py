@@ -10,6 +10,7 @@ import pytest
 
 from lab import world
 from lab.link import PUBLIC_ADDRESS
+from tests.lab.attacker import inside_of, listening
 from tests.lab.mesh import Mesh
 
 pytestmark = [pytest.mark.lab, pytest.mark.engine]
@@ -104,6 +105,26 @@ def test_nobody_gets_in_without_the_key(user: User) -> None:
     assert user.ask("/v1/models", None, "-H", "Authorization: Bearer guessed", key=False)[0] == 401
     assert user.ask("/v1/models")[0] == 200
     assert user.ask("/", key=False)[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "app", "consumer"),
+    [("/v1/models", "agents", ["owner"]), ("/webhook/lab", "n8n", None)],
+    ids=["with a key", "a route without one"],
+)
+def test_nobody_outside_says_who_they_are(
+    user: User, mesh: Mesh, path: str, app: str, consumer: list[str] | None
+) -> None:
+    """The agents take the tenant from the consumer that the gateway names."""
+    marker = secrets.token_hex(8)
+    forged = [word for name in ("Username", "ID", "Custom-ID") for word in ("-H", f"X-Consumer-{name}: forged")]
+    with listening(marker, *inside_of(mesh, "oracle1", app)) as ear:
+        user.ask(path, None, *forged, "-H", f"x-lab-marker: {marker}")
+        ear.stop()
+    seen = ear.headers(marker)
+    assert seen, "the app was not asked"
+    assert seen.get("x-consumer-username") == consumer
+    assert not any("forged" in value for values in seen.values() for value in values)
 
 
 def test_an_attack_is_stopped_at_the_edge(user: User) -> None:
