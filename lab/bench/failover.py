@@ -14,7 +14,12 @@ from lab.bench.reader import Asked, Reader
 
 RATE: Final = 20
 CUT_AFTER, HEAL_AFTER, ENDS_AFTER = 5.0, 20.0, 40.0
-_READS: Final = {"GET": "/readyz", "POST": "/collections/lab/points/search"}
+READS: Final = {
+    # what -> callee, its port, method, path
+    "GET, Qdrant": ("qdrant", 6333, "GET", "/readyz"),
+    "search (POST), Qdrant": ("qdrant", 6333, "POST", "/collections/lab/points/search"),
+    "embedding (POST), the same model on CPU": ("embeddings", 8001, "POST", "/v1/embeddings"),
+}
 
 
 @dataclass(frozen=True)
@@ -30,9 +35,9 @@ class Phase:
 
 
 def measure(lab: Lab, rounds: int) -> list[str]:
-    """Two kinds of reads in each round: one that may be tried again, and searches, which Qdrant takes by POST."""
+    """Each kind of read in each round."""
     lines = [
-        "| reads of Qdrant, 20/s, from oracle1 | event | answered after, s | failed | of them later | slowest, s |",
+        "| reads from oracle1, 20/s each | event | answered after, s | failed | of them later | slowest, s |",
         "|---|---|---|---|---|---|",
     ]
     found: dict[tuple[str, str], list[Phase]] = {}
@@ -42,10 +47,10 @@ def measure(lab: Lab, rounds: int) -> list[str]:
         back.append(seconds)
         for key, phase in phases.items():
             found.setdefault(key, []).append(phase)
-    for (method, event), phases_ in found.items():
+    for (kind, event), phases_ in found.items():
         times = " / ".join(f"{phase.until_s:.1f}" for phase in phases_)
         lines.append(
-            f"| {method} | {event} | {times} | {' / '.join(str(p.failed) for p in phases_)} "
+            f"| {kind} | {event} | {times} | {' / '.join(str(p.failed) for p in phases_)} "
             f"| {' / '.join(str(p.failed_later) for p in phases_)} "
             f"| {' / '.join(f'{p.slowest_s:.1f}' for p in phases_)} |"
         )
@@ -54,11 +59,12 @@ def measure(lab: Lab, rounds: int) -> list[str]:
 
 
 def measure_round(lab: Lab) -> tuple[dict[tuple[str, str], Phase], float]:
-    """By method and event; and seconds from the whole link until the primary is asked again. The link ends whole."""
+    """By kind of read and event; and seconds from the whole link until the primary is asked. The link ends whole."""
     thanos = lab.nodes["thanos"]
-    prefix, to = lab.inside("oracle1", f"{PREFIX}-agents"), f"{lab.sidecar('oracle1', 'agents')}:6333"
+    prefix, to = lab.inside("oracle1", f"{PREFIX}-agents"), lab.sidecar("oracle1", "agents")
     readers = {
-        method: Reader(prefix, to, "qdrant:6333", method, path, RATE, ENDS_AFTER) for method, path in _READS.items()
+        kind: Reader(prefix, f"{to}:{port}", f"{callee}:{port}", method, path, RATE, ENDS_AFTER)
+        for kind, (callee, port, method, path) in READS.items()
     }
     try:
         time.sleep(CUT_AFTER)
@@ -68,11 +74,11 @@ def measure_round(lab: Lab) -> tuple[dict[tuple[str, str], Phase], float]:
     finally:
         link.heal(thanos)
         healed = time.time()
-    found = {method: reader.result() for method, reader in readers.items()}
+    found = {kind: reader.result() for kind, reader in readers.items()}
     phases = {}
-    for method, asked in found.items():
-        phases[method, "link cut"] = _phase([a for a in asked if cut <= a.at < healed - 1], cut)
-        phases[method, "link whole"] = _phase([a for a in asked if a.at >= healed], healed)
+    for kind, asked in found.items():
+        phases[kind, "link cut"] = _phase([a for a in asked if cut <= a.at < healed - 1], cut)
+        phases[kind, "link whole"] = _phase([a for a in asked if a.at >= healed], healed)
     return phases, _first_to_primary(lab, healed) - healed
 
 
