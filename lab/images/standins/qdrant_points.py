@@ -123,11 +123,16 @@ class Points:
         return done({"count": len(self.store.found(request.groups["c"], request.json().get("filter")))})
 
     def query(self, name: str, asked: dict[str, Any]) -> list[dict[str, Any]]:
-        """The nearest points to a vector or to another point; all of them without either."""
+        """The nearest points to a vector, dense or sparse, or to another point; all of them without either."""
+        if before := asked.get("prefetch"):
+            each = before if isinstance(before, list) else [before]
+            ids = [point["id"] for first in each for point in self.query(name, first)]
+            chosen = [{"has_id": ids}, *([asked["filter"]] if asked.get("filter") else [])]
+            asked = {**asked, "prefetch": None, "filter": {"must": chosen}}
         vector = asked.get("query", asked.get("vector"))
         if isinstance(vector, dict):
             asked = {**asked, "using": vector.get("name", asked.get("using"))}
-            vector = vector.get("nearest", vector.get("vector"))
+            vector = vector if "indices" in vector else vector.get("nearest", vector.get("vector"))
         if isinstance(vector, int | str):
             point = self.store.need(name).get(str(vector))
             vector = point["vector"] if point else None
@@ -135,6 +140,8 @@ class Points:
             found = [
                 (1.0, point) for point in self.store.found(name, asked.get("filter"))[: int(asked.get("limit", 10))]
             ]
+        elif isinstance(vector, dict) and "indices" in vector:
+            found = self.store.search_sparse(name, vector, asked)
         elif isinstance(vector, list):
             found = self.store.search(name, vector, asked)
         else:

@@ -15,7 +15,9 @@ from typing import Any, Final
 from lab.images.standins.common import Refused
 
 Point = dict[str, Any]
-"""`id`, `vector` (a list, or lists by name) and `payload`."""
+"""`id`, `vector` (a list, or lists and sparse vectors by name) and `payload`."""
+Sparse = Mapping[str, Sequence[Any]]
+"""`indices` and `values`."""
 _RANGES: Final = {
     "gt": lambda a, b: a > b,
     "gte": lambda a, b: a >= b,
@@ -94,6 +96,23 @@ class Store:
         start = int(asked.get("offset") or 0)
         return scored[start : start + int(asked.get("limit", 10))]
 
+    def search_sparse(self, name: str, asked: Sparse, query: Mapping[str, Any]) -> list[tuple[float, Point]]:
+        """The points that share most with a sparse vector, best first; rarer indices count more where so set."""
+        using = str(query.get("using") or "")
+        rarely = (self.collections[name].get("sparse_vectors") or {}).get(using, {}).get("modifier") == "idf"
+        every = [vector for point in self.need(name).values() if (vector := sparse_of(point, using))]
+        weights = dict(zip(asked["indices"], asked["values"], strict=True))
+        for index in weights if rarely else ():
+            holding = sum(index in vector for vector in every)
+            weights[index] *= math.log(1 + (len(every) - holding + 0.5) / (holding + 0.5))
+        scored = [
+            (sum(weight * vector.get(index, 0.0) for index, weight in weights.items()), point)
+            for point in self.found(name, query.get("filter"))
+            if (vector := sparse_of(point, using)) and weights.keys() & vector
+        ]
+        scored.sort(key=lambda pair: -pair[0])
+        return scored[: int(query.get("limit") or 10)]
+
     def _distance(self, name: str, using: str) -> str:
         vectors = self.collections[name].get("vectors") or {}
         config = vectors if "distance" in vectors else vectors.get(using) or next(iter(vectors.values()), {})
@@ -144,6 +163,12 @@ def vector_of(point: Point, using: str) -> Sequence[float] | None:
     if isinstance(vector, dict):
         vector = vector.get(using)
     return vector if isinstance(vector, list) else None
+
+
+def sparse_of(point: Point, using: str) -> dict[int, float]:
+    """A point's sparse vector by index; none is empty."""
+    vector = point["vector"].get(using) if isinstance(point["vector"], dict) else None
+    return dict(zip(vector["indices"], vector["values"], strict=True)) if isinstance(vector, dict) else {}
 
 
 def score(distance: str, a: Sequence[float], b: Sequence[float]) -> float:

@@ -45,6 +45,7 @@ class Settings(BaseSettings):
     whisper_url: str = "http://whisper:8002"
     interpreter_url: str = "http://interpreter:8004"
     ocr_url: str = "http://ocr:8005"
+    comfyui_url: str = "http://comfyui:8003"
     redis_host: str = "redis"
     redis_port: int = 6379
     redis_user: str = "agents"
@@ -58,6 +59,9 @@ class Settings(BaseSettings):
     embedding_batch: int = Field(default=32, ge=1)
     """Texts in one call; the server's own limit is 32."""
     whisper_model: str = "Systran/faster-whisper-small"
+    image_checkpoint: str = "sd_xl_base_1.0.safetensors"
+    """File among ComfyUI's checkpoints."""
+    image_seconds: float = Field(default=300, gt=0)
     qdrant_replicas: int = Field(default=3, ge=1)
     """One on every peer."""
     min_score: float = Field(default=0.45, ge=-1, le=1)

@@ -11,7 +11,7 @@ from taskiq_redis import RedisStreamBroker
 
 from mesh_agents.config import Settings
 from mesh_agents.db import Pool, make_pool
-from mesh_agents.llm.client import ModelClient
+from mesh_agents.llm.client import ModelClient, model_session
 from mesh_agents.rag.answer import Searcher
 from mesh_agents.rag.embed import Embedder
 from mesh_agents.rag.ingest import Ingester
@@ -71,6 +71,7 @@ async def make_parts(
     async with AsyncExitStack() as stack:
         limits = httpx.Limits(max_connections=1000, max_keepalive_connections=200)
         http = await stack.enter_async_context(httpx.AsyncClient(limits=limits, trust_env=False))
+        session = await stack.enter_async_context(model_session())
         pool = make_pool(settings)
         await pool.open(wait=False)
         stack.push_async_callback(pool.close)
@@ -93,7 +94,7 @@ async def make_parts(
             queue=RunQueue(broker),
             runs=RunStore(pool, settings.lease_seconds),
             router=Router.load(),
-            models=ModelClient(settings, http),
+            models=ModelClient(settings, session),
             searcher=searcher,
             ingester=Ingester(embedder, ocr, store, registry, settings.embedding_model),
             registry=registry,

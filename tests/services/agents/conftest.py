@@ -25,6 +25,7 @@ from tests.services.agents.embedding import SIZE  # noqa: E402
 from tests.services.agents.servers import Postgres, Redis, free_port, running, wait_until  # noqa: E402
 from tests.services.agents.stand_in import StandIn  # noqa: E402
 
+ADDRESSES = ("LITELLM", "EMBEDDINGS", "WHISPER", "INTERPRETER", "OCR", "COMFYUI")
 KEY = "secret-of-api-key"
 RELEVANT = "0.25"
 """MiniLM's similarities are lower than those of bge-m3."""
@@ -72,7 +73,7 @@ def config_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def environment(redis: Redis, postgres: Postgres, _upstream: StandIn, config_dir: Path) -> dict[str, str]:
     """What the deployment sets, with addresses of this machine."""
-    urls = {f"AGENTS_{name}_URL": _upstream.url for name in ("LITELLM", "EMBEDDINGS", "WHISPER", "INTERPRETER", "OCR")}
+    urls = {f"AGENTS_{name}_URL": _upstream.url for name in ADDRESSES}
     return {
         **urls,
         "AGENTS_CONFIG_DIR": str(config_dir),
@@ -91,13 +92,18 @@ def environment(redis: Redis, postgres: Postgres, _upstream: StandIn, config_dir
 
 
 @contextmanager
-def serving(environment: dict[str, str], vectors: AsyncQdrantClient | None = None) -> Iterator[str]:
-    """The API in a thread; its base URL. `vectors`: Qdrant's local mode, the stand-in for its server."""
+def serving(
+    environment: dict[str, str], vectors: AsyncQdrantClient | None = None, writer: AsyncQdrantClient | None = None
+) -> Iterator[str]:
+    """The API in a thread; its base URL. `vectors`: Qdrant's local mode, the stand-in for its server.
+
+    `writer`: what is written to instead.
+    """
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)
         settings = Settings(port=free_port())
-    app = make_app(settings, (vectors, vectors) if vectors else None)
+    app = make_app(settings, (writer or vectors, vectors) if vectors else None)
     config = uvicorn.Config(app, host="127.0.0.1", port=settings.port, log_config=None, access_log=False, ws="none")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
@@ -109,8 +115,13 @@ def serving(environment: dict[str, str], vectors: AsyncQdrantClient | None = Non
 
 
 @pytest.fixture(scope="session")
-def base_url(environment: dict[str, str]) -> Iterator[str]:
-    with serving(environment, AsyncQdrantClient(":memory:")) as url:
+def vectors() -> AsyncQdrantClient:
+    return AsyncQdrantClient(":memory:")
+
+
+@pytest.fixture(scope="session")
+def base_url(environment: dict[str, str], vectors: AsyncQdrantClient) -> Iterator[str]:
+    with serving(environment, vectors) as url:
         wait_until(lambda: httpx.get(f"{url}/ready").status_code == 200, what="readiness")
         yield url
 

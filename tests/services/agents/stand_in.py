@@ -1,6 +1,6 @@
 """Stand-ins for what cannot be had here: the model proxy with the clouds behind it, the embedding server, the
-interpreter, docling and speaches. One server with their interfaces, which answers as a test scripts it and breaks on
-demand. The embeddings themselves are real: all-MiniLM-L6-v2.
+interpreter, docling, speaches and ComfyUI. One server with their interfaces, which answers as a test scripts it and
+breaks on demand. The embeddings themselves are real: all-MiniLM-L6-v2.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from tests.services.agents.comfyui import ComfyUI
 from tests.services.agents.embedding import embed
 
 KEYS = {
@@ -47,6 +48,7 @@ class StandIn:
     def __init__(self, port: int) -> None:
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
+        self.comfyui = ComfyUI()
         self.reset()
         app = Starlette(
             routes=[
@@ -55,6 +57,7 @@ class StandIn:
                 Route("/v1/execute", self._execute, methods=["POST"]),
                 Route("/v1/convert/file", self._convert, methods=["POST"]),
                 Route("/v1/audio/transcriptions", self._transcribe, methods=["POST"]),
+                *self.comfyui.routes(),
             ]
         )
         self._server = uvicorn.Server(
@@ -63,8 +66,12 @@ class StandIn:
         self._thread = threading.Thread(target=self._server.run, daemon=True)
 
     def reset(self) -> None:
+        # In place: the routes are bound to it.
+        vars(self.comfyui).update(vars(ComfyUI()))
         self.script: Script = lambda _payload: Say()
         self.chats: list[dict[str, Any]] = []
+        self.request_ids: list[str] = []
+        """Of the chats, in order."""
         self.embedded: list[int] = []
         self.executed: list[str] = []
         self.converted: list[bytes] = []
@@ -80,6 +87,10 @@ class StandIn:
                 raise TimeoutError("the stand-in did not start")
             time.sleep(0.02)
 
+    def serve(self) -> None:
+        """In this thread, until a signal ends it."""
+        self._server.run()
+
     def stop(self) -> None:
         self._server.should_exit = True
         self._server.force_exit = True
@@ -94,6 +105,7 @@ class StandIn:
             return JSONResponse({"error": {"message": "bad key"}}, 401)
         payload = await request.json()
         self.chats.append(payload)
+        self.request_ids.append(request.headers.get("x-request-id", ""))
         say = self.script(payload)
         if say.fault and say.fault.startswith("status:"):
             return JSONResponse({"error": {"message": f"told to fail: {say.fault}"}}, int(say.fault[7:]))

@@ -17,6 +17,9 @@ PLAN = json.dumps(
     }
 )
 
+PROMPT = "a lighthouse at dusk, oil on canvas"
+ASKED = "Draw a picture of our lighthouse"
+
 
 def system(payload: dict[str, Any]) -> str:
     return str(payload["messages"][0]["content"])
@@ -34,6 +37,16 @@ def team(payload: dict[str, Any]) -> Say:
     if "You analyse" in told:
         return Say("42 is six times seven")
     return Say("The answer is 42, six times seven.")
+
+
+def painter(payload: dict[str, Any]) -> Say:
+    """A model that plans a picture, has it made and says so."""
+    if "planner" in system(payload):
+        steps = [{"worker": "analyzer", "task": "draw it", "image": True}]
+        return Say(json.dumps({"steps": steps}))
+    if payload["messages"][-1]["role"] == "tool":
+        return Say("Here it is.")
+    return Say("", tool_calls=[("generate_image", {"prompt": PROMPT})])
 
 
 def create(http: httpx.Client, **body: Any) -> dict[str, Any]:

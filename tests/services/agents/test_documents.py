@@ -14,9 +14,10 @@ from typing import Any
 import httpx
 import openai
 import pytest
+from qdrant_client import AsyncQdrantClient
 
-from tests.services.agents.conftest import KEY
-from tests.services.agents.servers import Postgres
+from tests.services.agents.conftest import KEY, RELEVANT, serving
+from tests.services.agents.servers import Postgres, wait_until
 from tests.services.agents.stand_in import Say, StandIn
 
 # Of the local mode alone.
@@ -235,3 +236,39 @@ def test_two_at_once_do_not_mix(mine: httpx.Client, postgres: Postgres) -> None:
     assert (answer.status_code, answer.json()["error"]["code"]) == (409, "document_busy")
     assert int(answer.headers["retry-after"]) > 0
     assert _send(mine, BREAD).json()["outcome"] == "replaced"
+
+
+CODES = ["40817", "48017", "41807", "40871", "47018", "14087", "80417", "17408", "71048", "40178", "87140", "40781"]
+
+
+def test_a_number_without_meaning_is_found_by_its_digits(mine: httpx.Client) -> None:
+    """The embedding sees nearly the same sentence twelve times, and alone picks wrong ones."""
+    for code in CODES:
+        text = (
+            f"The unit reports code {code} when a pump runs dry. Check the hoses, close the valve, wait ten minutes,"
+            " then start it again and note the time in the log book."
+        )
+        _send(mine, text, source=code)
+    asked = {code: _found(mine, f"What is to be done about {code}?") for code in CODES}
+    assert {code: hits[0]["source"] for code, hits in asked.items()} == {code: code for code in CODES}
+    hits = _found(mine, f"Which code does the unit report when a pump runs dry? {CODES[0]}")
+    assert all(-1 <= hit["score"] <= 1 for hit in hits), "scores are similarities, however they were ranked"
+    assert len({(hit["document"], hit["position"]) for hit in hits}) == len(hits) == 6, "found twice, shown once"
+    strange = _found(mine, f"{CODES[0]} Reykjavik chess Fischer Spassky rematch bishop endgame")
+    assert all(hit["score"] >= float(RELEVANT) for hit in strange), "a word in common makes nothing relevant"
+
+
+def test_while_only_the_replica_is_there_search_goes_on(
+    environment: dict[str, str], mine: httpx.Client, upstream: StandIn, tenant: str, vectors: AsyncQdrantClient
+) -> None:
+    _send(mine, LIGHTHOUSE)
+    away = AsyncQdrantClient(url="http://127.0.0.1:9", check_compatibility=False)
+    with serving(environment, vectors, writer=away) as url:
+        headers = {"authorization": f"Bearer {KEY}", "x-consumer-username": tenant}
+        with httpx.Client(base_url=url, headers=headers, timeout=60) as client:
+            wait_until(lambda: client.get("/ready").status_code == 200, what="readiness")
+            assert [hit["text"] for hit in _found(client, "who built the lighthouse")] == [LIGHTHOUSE]
+            refused = _send(client, BREAD, source="bread")
+            assert (refused.status_code, refused.json()["error"]["code"]) == (503, "dependency_unavailable")
+            assert [hit["text"] for hit in _found(client, "sourdough")] == []
+    assert _send(mine, BREAD, source="bread").json()["outcome"] == "completed"

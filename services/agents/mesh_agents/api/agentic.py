@@ -1,6 +1,7 @@
 """Chat answers that are more than one model call: from the documents, or by the whole team."""
 
 import asyncio
+import base64
 import time
 import uuid
 from collections.abc import AsyncIterator
@@ -22,6 +23,7 @@ from mesh_agents.parts import Parts
 from mesh_agents.rag.answer import NOTHING_FOUND, cited, grounded, sources
 from mesh_agents.routing.router import Decision
 from mesh_agents.routing.routes import Route
+from mesh_agents.tools.images import Image
 
 CHAT_SECONDS: Final = 300.0
 """How long the team may work on a chat answer; longer work is a run."""
@@ -96,6 +98,7 @@ async def _by_team(
         "limits": limits,
         "started": time.time(),
         "notes": [],
+        "images": [],
     }
     done = await graph.ainvoke(state, config(state["run"], limits["steps"]))
     if done.get("stop"):
@@ -107,7 +110,18 @@ async def _by_team(
         )
     usage = done["usage"]
     metadata = {**decision.metadata(), "plan": done["plan"], "usage": usage}
+    if done["images"]:
+        metadata["images"] = [await _inline(parts, image) for image in done["images"]]
     return _Answer(done["answer"], metadata, usage["tokens"])
+
+
+async def _inline(parts: Parts, image: Image) -> dict[str, str]:
+    """A picture with the answer, since nothing is stored of a chat; one that cannot be had takes no answer away."""
+    try:
+        content, media = await parts.toolbox.images.view(image)
+    except ApiError as error:
+        return {"error": str(error)}
+    return {"media_type": media, "data": base64.b64encode(content).decode()}
 
 
 def default_limits(settings: Settings) -> Limits:

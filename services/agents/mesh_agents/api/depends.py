@@ -11,12 +11,15 @@ from mesh_agents.parts import Parts
 _bearer = HTTPBearer(auto_error=False, description="The platform's API key, or a tenant's.")
 
 
-def _parts(request: Request) -> Parts:
+# Asynchronous although they wait for nothing: FastAPI takes others to a thread and back, for each request.
+
+
+async def _parts(request: Request) -> Parts:
     parts: Parts = request.app.state.parts
     return parts
 
 
-def _tenant(
+async def _tenant(
     request: Request,
     _declared: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
     named: Annotated[str | None, Header(alias=TENANT_HEADER, include_in_schema=False)] = None,

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Header
+from fastapi import APIRouter, Header, Path
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
 from mesh_agents.api.agentic import default_limits
 from mesh_agents.api.chat_models import MAX_MESSAGES, ChatMessage
@@ -22,6 +22,7 @@ from mesh_agents.routing.routes import AUTO
 from mesh_agents.runs.store import ENDED, Run
 from mesh_agents.runs.window import opens
 from mesh_agents.tools.attachments import attachments
+from mesh_agents.tools.images import Image
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"])
 _POLL_SECONDS: Final = 0.5
@@ -137,6 +138,26 @@ async def stream(
         media_type="text/event-stream",
         headers={"cache-control": "no-cache", "x-accel-buffering": "no"},
     )
+
+
+@router.get(
+    "/{run_id}/images/{number}",
+    response_class=Response,
+    responses={200: {"content": {"image/png": {}, "image/jpeg": {}, "image/webp": {}}}, **refusals(404, 502, 503)},
+)
+async def image(
+    run_id: uuid.UUID, number: Annotated[int, Path(ge=1, le=1000)], parts: PartsDep, tenant: Tenant
+) -> Response:
+    """A picture that a job made, by its number in the result."""
+    run = await _find(parts, tenant, run_id)
+    made = (run.result or {}).get("images") or []
+    if number > len(made):
+        raise not_found("image", str(number))
+    kept = made[number - 1]
+    content, media = await parts.toolbox.images.view(
+        Image(filename=kept["filename"], subfolder=kept["subfolder"], type=kept["type"])
+    )
+    return Response(content, media_type=media)
 
 
 async def _events(parts: Parts, tenant: str, run_id: uuid.UUID, after: int) -> AsyncIterator[str]:

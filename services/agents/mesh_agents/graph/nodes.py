@@ -14,7 +14,8 @@ from mesh_agents.routing.choice import choose
 from mesh_agents.routing.router import Router
 from mesh_agents.routing.routes import MODELS, Route
 from mesh_agents.tools.attachments import attachments
-from mesh_agents.tools.spec import EFFECTS, GRANTS, SPECS
+from mesh_agents.tools.images import made
+from mesh_agents.tools.spec import EFFECTS, GENERATE_IMAGE, SPECS, granted
 from mesh_agents.tools.toolbox import Toolbox
 
 ANSWER_TOKENS: Final = 4096
@@ -41,7 +42,8 @@ class Nodes:
         decision = choose(self._router, request, state.get("forced_route"), state.get("forced_model"))
         plan: list[Step] = []
         if decision.route is not Route.MULTI_STEP:
-            plan = [Step(worker=_WORKER_OF.get(decision.route, "analyzer"), task=request[:4000])]
+            worker = _WORKER_OF.get(decision.route, "analyzer")
+            plan = [prompts.step_of(worker, request[:4000], image=prompts.wants_image(request))]
         return {
             "decision": decision.metadata(),
             "plan": plan,
@@ -77,7 +79,7 @@ class Nodes:
             prompts.brief(step, prompts.request_text(state["messages"]), state.get("notes", []), len(files)),
             *state["talk"],
         ]
-        tools = [SPECS[name] for name in GRANTS[step["worker"]] if files or "attachment" not in _arguments(name)]
+        tools = [SPECS[name] for name in granted(step) if files or "attachment" not in _arguments(name)]
         done = await self._call(state, model, messages, tools)
         message = done.message
         seen = [*state["seen"], fingerprint(state["cursor"], message)]
@@ -93,10 +95,10 @@ class Nodes:
         """Call the tools that the worker asked for, those it was granted."""
         step = state["plan"][state["cursor"]]
         files = attachments(state["messages"])
-        answers = []
+        answers, images = [], []
         for index, call in enumerate(state["talk"][-1]["tool_calls"]):
             name, arguments = call["function"]["name"], call["function"].get("arguments") or "{}"
-            if name not in GRANTS[step["worker"]]:
+            if name not in granted(step):
                 metrics.TOOL_CALLS.labels("other", "refused").inc()
                 output = "refused: this step was not granted that tool"
             elif name in EFFECTS:
@@ -107,10 +109,12 @@ class Nodes:
                 )
             else:
                 output = await self._toolbox.call(name, arguments, state["tenant"], files)
+            if name == GENERATE_IMAGE:
+                images += made(output)
             answers.append(
                 {"role": "tool", "tool_call_id": call.get("id"), "content": prompts.quoted("Output", output)}
             )
-        return {"talk": [*state["talk"], *answers]}
+        return {"talk": [*state["talk"], *answers], "images": images}
 
     async def conclude(self, state: RunState) -> RunState:
         """The answer: a single step's own, or one made of the results of several."""

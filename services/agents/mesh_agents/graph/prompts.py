@@ -17,16 +17,23 @@ _DATA_RULE: Final = (
 PLANNER: Final = (
     "You are the planner of a team. Split the user's request into the fewest steps that are needed, at most"
     f" {MAX_PLAN}. Workers: research (finds facts in the user's documents), coder (writes and runs Python),"
-    " analyzer (reads attached images and recordings, reasons, writes). Answer with JSON alone:"
+    " analyzer (reads attached images and recordings, reasons, writes; makes a picture where its step says"
+    ' "image": true, which only a user who asks for one wants). Answer with JSON alone:'
     ' {"steps": [{"worker": "research", "task": "..."}]}'
 )
 WORKER_RULES: Final = {
     "research": "You find facts in the user's documents with the search tool. Name the source of each fact.",
     "coder": "You write Python, run it with the tool where a result is wanted, and report code and result.",
-    "analyzer": "You analyse, reason and write. Attached files are read with the tools.",
+    "analyzer": "You analyse, reason and write. Attached files are read, and pictures made, with the tools.",
 }
 CONCLUDE: Final = (
     "Write the final answer to the user's request from the team's results. Say what is missing, if anything."
+)
+
+_PICTURE: Final = re.compile(
+    r"\b(?:draw|paint|sketch|illustrate|generate|create|make|design)\b[^.?!\n]{0,40}?"
+    r"\b(?:images?|pictures?|illustrations?|drawings?|paintings?|logos?|posters?|icons?)\b",
+    re.IGNORECASE,
 )
 
 
@@ -72,10 +79,21 @@ def parse_plan(text: str, request: str) -> list[Step]:
     try:
         steps = json.loads(found.group())["steps"] if found else []
         plan = [
-            Step(worker=step["worker"], task=str(step["task"])[:2000])
+            step_of(step["worker"], str(step["task"])[:2000], image=step.get("image") is True)
             for step in steps[:MAX_PLAN]
             if step["worker"] in WORKERS
         ]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         plan = []
-    return plan or [Step(worker="analyzer", task=request[:2000])]
+    return plan or [step_of("analyzer", request[:2000], image=wants_image(request))]
+
+
+def step_of(worker: str, task: str, *, image: bool) -> Step:
+    """A step; only the analyzer's may make a picture."""
+    step = Step(worker=worker, task=task)
+    return {**step, "image": True} if image and worker == "analyzer" else step
+
+
+def wants_image(request: str) -> bool:
+    """Whether a request asks for a picture, for plans that no planner makes. Only the caller's own words count."""
+    return bool(_PICTURE.search(request[:4000]))

@@ -1,7 +1,9 @@
 """What a run knows. All of it is JSON, and all of it is in the checkpoints."""
 
 import operator
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, NotRequired, TypedDict
+
+from mesh_agents.tools.images import Image
 
 
 class Step(TypedDict):
@@ -9,6 +11,8 @@ class Step(TypedDict):
 
     worker: str
     task: str
+    image: NotRequired[bool]
+    """It makes a picture."""
 
 
 class Note(TypedDict):
@@ -56,6 +60,7 @@ class RunState(TypedDict, total=False):
     talk: list[dict[str, Any]]
     """What model and tools said within this step."""
     notes: Annotated[list[Note], operator.add]
+    images: Annotated[list[Image], operator.add]
     usage: Usage
     seen: list[str]
     """Fingerprints of what the workers did, for the monitor."""

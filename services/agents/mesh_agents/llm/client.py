@@ -4,13 +4,15 @@ The proxy does fallbacks, retries and budgets. Here lives what it cannot do for 
 ends in one clear error, never in silence or with the beginning of another model's answer behind it.
 """
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-import httpx
+import aiohttp
 
 from mesh_agents import metrics
 from mesh_agents.config import Settings
@@ -19,6 +21,22 @@ from mesh_agents.llm.prices import Prices
 from mesh_agents.logs import request_id
 
 PATH: Final = "/v1/chat/completions"
+_OK: Final = 200
+_AWAY: Final = (aiohttp.ClientError, TimeoutError, OSError)
+
+
+@asynccontextmanager
+async def model_session() -> AsyncIterator[aiohttp.ClientSession]:
+    """Connections to the model proxy.
+
+    By aiohttp, where other calls are made by httpx: a token that passes costs a fraction of the processor's time, and
+    there are thousands of them a second. No cookies: callers share the connections.
+    """
+    connector = aiohttp.TCPConnector(limit=1000)
+    async with aiohttp.ClientSession(
+        connector=connector, cookie_jar=aiohttp.DummyCookieJar(), skip_auto_headers=("User-Agent",)
+    ) as session:
+        yield session
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,24 +66,33 @@ class Completion:
 class ModelClient:
     """The model proxy."""
 
-    def __init__(self, settings: Settings, http: httpx.AsyncClient) -> None:
-        """Use `http`, which its owner closes."""
-        self._http = http
+    def __init__(self, settings: Settings, session: aiohttp.ClientSession) -> None:
+        """Use `session`, which its owner closes."""
+        self._session = session
         self._url = f"{settings.litellm_url}{PATH}"
         self._key = settings.secret("litellm-key").get_secret_value()
         self._first = settings.first_token_seconds
         self._idle = settings.idle_stream_seconds
         self._prices = Prices.parse(settings.prices)
 
-    def _request(self, payload: Mapping[str, Any], user: str) -> httpx.Request:
-        # `user` keeps callers' cached answers and spend apart in the proxy.
-        return self._http.build_request(
-            "POST",
-            self._url,
-            json={**payload, "user": user},
-            headers={"authorization": f"Bearer {self._key}", "x-request-id": request_id.get()},
-            timeout=httpx.Timeout(self._first, connect=5, pool=5),
-        )
+    async def _post(self, payload: Mapping[str, Any], user: str) -> aiohttp.ClientResponse:
+        """The answer's beginning; who asks closes it.
+
+        Raises:
+            ApiError: 503, the proxy cannot be reached.
+
+        """
+        try:
+            return await self._session.post(
+                self._url,
+                # `user` keeps callers' cached answers and spend apart in the proxy.
+                json={**payload, "user": user},
+                headers={"authorization": f"Bearer {self._key}", "x-request-id": request_id.get()},
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=max(self._first, self._idle)),
+                allow_redirects=False,
+            )
+        except _AWAY as error:
+            raise _unreachable(str(payload["model"]), error) from error
 
     async def complete(self, payload: Mapping[str, Any], user: str) -> Completion:
         """A whole answer of `payload["model"]`.
@@ -75,14 +102,11 @@ class ModelClient:
 
         """
         model = str(payload["model"])
+        async with await self._post({**payload, "stream": False}, user) as response:
+            content = await _read(response, model)
+        _raise_for(response.status, content, model)
         try:
-            response = await self._http.send(self._request({**payload, "stream": False}, user))
-        except httpx.TransportError as error:
-            metrics.MODEL_CALLS.labels(model, "unreachable").inc()
-            raise unavailable(f"the model proxy ({type(error).__name__})") from error
-        _raise_for(response.status_code, response.content, model)
-        try:
-            body = response.json()
+            body = json.loads(content)
             body["choices"][0]["message"]["role"]
         except (ValueError, LookupError, TypeError) as error:
             metrics.MODEL_CALLS.labels(model, "malformed").inc()
@@ -110,34 +134,27 @@ class ModelClient:
         """
         model = str(payload["model"])
         start = time.perf_counter()
+        response = await self._post({**payload, "stream": True}, user)
         try:
-            response = await self._http.send(self._request({**payload, "stream": True}, user), stream=True)
-        except httpx.TransportError as error:
-            metrics.MODEL_CALLS.labels(model, "unreachable").inc()
-            raise unavailable(f"the model proxy ({type(error).__name__})") from error
-        try:
-            if response.status_code != httpx.codes.OK:
-                _raise_for(response.status_code, await response.aread(), model)
+            if response.status != _OK:
+                _raise_for(response.status, await _read(response, model), model)
             chunks = self._chunks(response, model)
             first = await anext(chunks)
-        except httpx.TransportError as error:
-            await response.aclose()
-            raise unavailable(f"the model proxy ({type(error).__name__})") from error
         except BaseException:
-            await response.aclose()
+            response.close()
             raise
         metrics.FIRST_TOKEN_SECONDS.labels(model).observe(time.perf_counter() - start)
         return _with_first(first, chunks)
 
-    async def _chunks(self, response: httpx.Response, model: str) -> AsyncIterator[dict[str, Any]]:
+    async def _chunks(self, response: aiohttp.ClientResponse, model: str) -> AsyncIterator[dict[str, Any]]:
         """Parsed events until `[DONE]`; an end without it is a cut."""
         finished = False
         try:
-            async for line in response.aiter_lines():
-                if not line.startswith("data:"):
+            async for line in self._lines(response):
+                if not line.startswith(b"data:"):
                     continue
-                data = line.removeprefix("data:").strip()
-                if data == "[DONE]":
+                data = line.removeprefix(b"data:").strip()
+                if data == b"[DONE]":
                     break
                 chunk = json.loads(data)
                 if "error" in chunk:
@@ -150,11 +167,25 @@ class ModelClient:
         except ApiError:
             metrics.MODEL_CALLS.labels(model, "cut").inc()
             raise
-        except (httpx.TransportError, ValueError) as error:
+        except (*_AWAY, ValueError) as error:
             metrics.MODEL_CALLS.labels(model, "cut").inc()
             raise _upstream("the model's answer was cut off before its end", "upstream_cut") from error
         finally:
-            await response.aclose()
+            response.close()
+
+    async def _lines(self, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+        """Whole lines, as they come; a line of any length, which the library's own reader refuses."""
+        rest = b""
+        wait = self._first
+        while True:
+            async with asyncio.timeout(wait):
+                data = await response.content.readany()
+            if not data:
+                return
+            wait = self._idle
+            *lines, rest = (rest + data).split(b"\n")
+            for line in lines:
+                yield line
 
 
 async def _with_first(first: dict[str, Any], rest: AsyncIterator[dict[str, Any]]) -> AsyncIterator[dict[str, Any]]:
@@ -171,12 +202,24 @@ def _upstream(message: str, code: str) -> ApiError:
     return ApiError(502, message, code=code, kind="server_error")
 
 
+async def _read(response: aiohttp.ClientResponse, model: str) -> bytes:
+    try:
+        return await response.read()
+    except _AWAY as error:
+        raise _unreachable(model, error) from error
+
+
+def _unreachable(model: str, error: Exception) -> ApiError:
+    metrics.MODEL_CALLS.labels(model, "unreachable").inc()
+    return unavailable(f"the model proxy ({type(error).__name__})")
+
+
 def _raise_for(status: int, content: bytes, model: str) -> None:
     """Turn the proxy's refusals into ours.
 
     What the caller can mend keeps its status; a refused key is our own fault and must not read like the caller's.
     """
-    if status == httpx.codes.OK:
+    if status == _OK:
         return
     metrics.MODEL_CALLS.labels(model, str(status)).inc()
     try:
@@ -185,7 +228,7 @@ def _raise_for(status: int, content: bytes, model: str) -> None:
         told = f"status {status}"
     if status in (400, 404, 413, 422):
         raise ApiError(status, told, code="model_refused")
-    if status == httpx.codes.TOO_MANY_REQUESTS:
+    if status == 429:
         raise ApiError(429, told, code="rate_limited", kind="rate_limit_error", retry_after=10)
     if status in (502, 503, 504):
         raise unavailable(f"the model {model!r}")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from mesh_agents.config import Settings
+from mesh_agents.rag import words
 from mesh_agents.rag.embed import Embedder
 from mesh_agents.rag.store import Passage, VectorStore
 
@@ -35,7 +36,7 @@ class Searcher:
     async def search(self, tenant: str, query: str, limit: int = 6) -> list[Passage]:
         """The relevant passages, best first; none when nothing is similar enough."""
         vector = (await self.embedder.embed([query]))[0]
-        return await self.store.search(tenant, vector, limit, self.min_score)
+        return await self.store.search(tenant, vector, words.of_query(query), limit, self.min_score)
 
 
 def grounded(question: str, passages: Sequence[Passage]) -> list[dict[str, Any]]:

@@ -10,8 +10,8 @@ SIZE: Final = 1200
 """Characters of a chunk at most: about 300 tokens, well inside every embedding model's window."""
 OVERLAP: Final = 200
 """Characters that a chunk repeats of the one before, so that no statement is cut from its context."""
-VERSION: Final = f"{SIZE}/{OVERLAP}/1"
-"""Documents chunked otherwise are ingested again when they come."""
+VERSION: Final = f"{SIZE}/{OVERLAP}/2"
+"""Documents chunked or stored otherwise are ingested again when they come."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,10 @@
 """Calls of the embedding server."""
 
 import asyncio
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from itertools import islice
 from typing import Final
 
 import httpx
@@ -11,6 +14,8 @@ from mesh_agents.errors import ApiError, unavailable
 
 _AT_ONCE: Final = 4
 """Batches in flight for one document: enough to keep the server busy, few enough to leave room for queries."""
+_AHEAD: Final = 2 * _AT_ONCE
+"""Batches that are made before they are wanted, so that the server works on while results are stored."""
 
 
 class Embedder:
@@ -32,19 +37,34 @@ class Embedder:
             ApiError: the server is away, refuses, or answers with vectors of another size.
 
         """
-        batches = [texts[start : start + self._batch] for start in range(0, len(texts), self._batch)]
+        async with aclosing(self.in_batches(texts)) as batches:
+            return [vector async for batch in batches for vector in batch]
+
+    async def in_batches(self, texts: Sequence[str]) -> AsyncGenerator[list[list[float]], None]:
+        """The vectors of one batch after the other; the next are on their way while a caller uses these.
+
+        Raises:
+            ApiError: as `embed`.
+
+        """
+        rest = iter([texts[start : start + self._batch] for start in range(0, len(texts), self._batch)])
         gate = asyncio.Semaphore(_AT_ONCE)
 
         async def one(batch: Sequence[str]) -> list[list[float]]:
             async with gate:
                 return await self._call(batch)
 
+        coming = deque(asyncio.create_task(one(batch)) for batch in islice(rest, _AHEAD))
         try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(one(batch)) for batch in batches]
-        except* ApiError as failed:
-            raise failed.exceptions[0] from None
-        return [vector for task in tasks for vector in task.result()]
+            while coming:
+                vectors = await coming[0]
+                coming.popleft()
+                coming.extend(asyncio.create_task(one(batch)) for batch in islice(rest, 1))
+                yield vectors
+        finally:
+            for task in coming:
+                task.cancel()
+            await asyncio.gather(*coming, return_exceptions=True)
 
     async def _call(self, batch: Sequence[str]) -> list[list[float]]:
         try:

@@ -6,6 +6,7 @@ the document `ready`. What was interrupted before stays `ingesting`, and sending
 
 import asyncio
 import uuid
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,8 +20,6 @@ from mesh_agents.rag.store import VectorStore
 
 MAX_CHUNKS: Final = 20_000
 """Of one document: about 20 MB of text."""
-_AT_A_TIME: Final = 128
-"""Chunks that are embedded and stored before the next are begun, so that memory stays bounded."""
 
 
 @dataclass(frozen=True)
@@ -70,12 +69,13 @@ class Ingester:
             )
             # The pipeline is part of it, so that chunks of another cut or model count as other content.
             version = chunk.digest(f"{content_hash}/{self._pipeline}".encode())
-            for start in range(0, len(pieces), _AT_A_TIME):
-                part = pieces[start : start + _AT_A_TIME]
-                vectors = await self._embedder.embed([piece.text for piece in part])
-                rows = list(zip(part, vectors, strict=True))
-                await self._store.put(tenant, str(document), source, version, rows)
-                metrics.CHUNKS.inc(len(part))
+            stored = 0
+            async with aclosing(self._embedder.in_batches([piece.text for piece in pieces])) as batches:
+                async for vectors in batches:
+                    rows = list(zip(pieces[stored : stored + len(vectors)], vectors, strict=True))
+                    await self._store.put(tenant, str(document), source, version, rows)
+                    stored += len(rows)
+                    metrics.CHUNKS.inc(len(rows))
             await self._store.publish(tenant, str(document), version)
             after = await self._registry.finish(document, len(pieces))
         if before is None:

@@ -15,10 +15,18 @@ from qdrant_client.http.exceptions import ApiException, ResponseHandlingExceptio
 
 from mesh_agents.config import Settings
 from mesh_agents.errors import ApiError, unavailable
+from mesh_agents.rag import words
 from mesh_agents.rag.chunk import Chunk
 
 _UPSERT: Final = 256
 """Points in one call."""
+_MEANING: Final = "meaning"
+_WORDS: Final = "words"
+"""Names of a point's two vectors."""
+_DEPTH: Final = 30
+"""How far down each of the two rankings is read."""
+_FUSION: Final = 60
+"""The constant of reciprocal rank fusion, at its usual value: the larger, the less the first places count."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +48,7 @@ class VectorStore:
     def __init__(self, settings: Settings, writer: AsyncQdrantClient, reader: AsyncQdrantClient) -> None:
         """`reader` may hold a key that cannot write: it is what works on the replica."""
         model = hashlib.sha256(settings.embedding_model.encode()).hexdigest()[:8]
-        self.collection: Final = f"documents_{model}_{settings.embedding_size}"
+        self.collection: Final = f"documents_{model}_{settings.embedding_size}_words"
         self._size = settings.embedding_size
         self._replicas = settings.qdrant_replicas
         self._writer = writer
@@ -55,7 +63,7 @@ class VectorStore:
         points = [
             models.PointStruct(
                 id=str(uuid.uuid5(uuid.UUID(document), f"{content_hash}:{chunk.index}")),
-                vector=vector,
+                vector={_MEANING: vector, _WORDS: _sparse(words.of_chunk(chunk.text))},
                 payload={
                     "tenant": tenant,
                     "document": document,
@@ -91,25 +99,34 @@ class VectorStore:
                 selector = models.FilterSelector(filter=models.Filter(must=_document(tenant, document)))
                 await self._writer.delete(self.collection, points_selector=selector, wait=True)
 
-    async def search(self, tenant: str, vector: list[float], limit: int, min_score: float) -> list[Passage]:
-        """The most similar published passages of a tenant, best first."""
+    async def search(
+        self, tenant: str, vector: list[float], asked: words.Sparse, limit: int, min_score: float
+    ) -> list[Passage]:
+        """The published passages of a tenant that fit best by meaning and by words, best first.
+
+        Whatever its words, a passage less similar than `min_score` is none. Without words in `asked`, meaning decides.
+        """
+        depth = max(limit, _DEPTH)
+        mine = models.Filter(
+            must=[_tenant(tenant), models.FieldCondition(key="published", match=models.MatchValue(value=True))]
+        )
+        alike = models.QueryRequest(
+            query=vector, using=_MEANING, filter=mine, limit=depth, score_threshold=min_score, with_payload=True
+        )
+        requests = [alike]
+        if asked[0]:
+            worded = {"query": _sparse(asked), "using": _WORDS, "filter": mine, "limit": depth}
+            # A second time only for their similarity, by which they are judged like all others.
+            judged = alike.model_copy(update={"prefetch": models.Prefetch(**worded)})
+            requests += [models.QueryRequest(**worded), judged]
         async with _translated():
             if not self._ready and not await self._exists(self._reader):
                 return []
-            found = await self._reader.query_points(
-                self.collection,
-                query=vector,
-                query_filter=models.Filter(
-                    must=[
-                        _tenant(tenant),
-                        models.FieldCondition(key="published", match=models.MatchValue(value=True)),
-                    ]
-                ),
-                limit=limit,
-                score_threshold=min_score,
-                with_payload=True,
-            )
-        return [_passage(point.payload or {}, point.score) for point in found.points]
+            answers = await self._reader.query_batch_points(self.collection, requests)
+        rankings = [[point.id for point in answer.points] for answer in answers[:2]]
+        points = {point.id: point for answer in (*answers[:1], *answers[2:]) for point in answer.points}
+        best = sorted(points, key=lambda key: -_fused(key, rankings))[:limit]
+        return [_passage(points[key].payload or {}, points[key].score) for key in best]
 
     async def _exists(self, client: AsyncQdrantClient) -> bool:
         return await client.collection_exists(self.collection)
@@ -131,7 +148,8 @@ class VectorStore:
         try:
             await self._writer.create_collection(
                 self.collection,
-                vectors_config=models.VectorParams(size=self._size, distance=models.Distance.COSINE),
+                vectors_config={_MEANING: models.VectorParams(size=self._size, distance=models.Distance.COSINE)},
+                sparse_vectors_config={_WORDS: models.SparseVectorParams(modifier=models.Modifier.IDF)},
                 replication_factor=self._replicas,
                 write_consistency_factor=1,
             )
@@ -154,6 +172,15 @@ class _translated:  # noqa: N801 - reads as a phrase where it is used
             raise unavailable("the vector database (for this operation)") from error
         if isinstance(error, ApiException):
             raise ApiError(502, "the vector database refused", code="vectors_refused", kind="server_error") from error
+
+
+def _sparse(vector: words.Sparse) -> models.SparseVector:
+    return models.SparseVector(indices=vector[0], values=vector[1])
+
+
+def _fused(key: models.ExtendedPointId, rankings: Sequence[Sequence[models.ExtendedPointId]]) -> float:
+    """Reciprocal rank fusion: places count, since the two kinds of scores cannot be compared."""
+    return sum(1 / (_FUSION + ranking.index(key) + 1) for ranking in rankings if key in ranking)
 
 
 def _tenant(tenant: str) -> models.FieldCondition:

@@ -85,6 +85,10 @@ class Executor:
             "route": state.get("decision"),
             "plan": state.get("plan"),
             "usage": state.get("usage"),
+            "images": [
+                {"url": f"/v1/runs/{run.id}/images/{number}", **image}
+                for number, image in enumerate(state.get("images", ()), 1)
+            ],
         }
         stop = state.get("stop")
         if stop is None:
@@ -131,6 +135,7 @@ def _initial(run: Run) -> RunState:
         "limits": cast(Limits, request["limits"]),
         "started": (run.started_at or run.created_at).timestamp(),
         "notes": [],
+        "images": [],
     }
 
 

@@ -5,12 +5,14 @@ document or a tool says can therefore not widen them: a call of any other tool i
 it.
 """
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 SEARCH: Final = "search_documents"
 RUN_CODE: Final = "run_code"
 READ_IMAGE: Final = "read_image"
 TRANSCRIBE: Final = "transcribe_audio"
+GENERATE_IMAGE: Final = "generate_image"
 
 
 def _tool(name: str, description: str, **properties: dict[str, Any]) -> dict[str, Any]:
@@ -42,6 +44,11 @@ SPECS: Final = {
     ),
     READ_IMAGE: _tool(READ_IMAGE, "Read the text of an attached image or PDF.", attachment=_ATTACHMENT),
     TRANSCRIBE: _tool(TRANSCRIBE, "Write down what is said in an attached recording.", attachment=_ATTACHMENT),
+    GENERATE_IMAGE: _tool(
+        GENERATE_IMAGE,
+        "Make a picture, which the user gets with the answer.",
+        prompt={"type": "string", "description": "What is to be seen, in English"},
+    ),
 }
 
 GRANTS: Final = {
@@ -51,5 +58,14 @@ GRANTS: Final = {
 }
 """Worker -> tools that it may use."""
 
-EFFECTS: Final = frozenset({RUN_CODE})
+EFFECTS: Final = frozenset({RUN_CODE, GENERATE_IMAGE})
 """Tools that do something; they are never called twice for the same step."""
+
+
+def granted(step: Mapping[str, Any]) -> tuple[str, ...]:
+    """The tools of a step: its worker's, and the picture's where the plan says that the step makes one.
+
+    That is not the analyzer's for good, since it also reads files that others wrote.
+    """
+    more = (GENERATE_IMAGE,) if step.get("image") else ()
+    return (*GRANTS[step["worker"]], *more)

@@ -13,6 +13,7 @@ from mesh_agents.rag.answer import Searcher
 from mesh_agents.rag.ocr import OcrClient
 from mesh_agents.tools import spec
 from mesh_agents.tools.attachments import Attachment
+from mesh_agents.tools.images import ImageClient
 
 MAX_OUTPUT: Final = 12_000
 """Characters of a tool's answer that a model sees; the rest is cut and said to be."""
@@ -23,6 +24,7 @@ class Toolbox:
 
     def __init__(self, settings: Settings, http: httpx.AsyncClient, searcher: Searcher, ocr: OcrClient) -> None:
         """Use `http`, which its owner closes."""
+        self.images: Final = ImageClient(settings, http)
         self._http = http
         self._searcher = searcher
         self._ocr = ocr
@@ -52,6 +54,8 @@ class Toolbox:
             return await self._search(tenant, str(given["query"]))
         if name == spec.RUN_CODE:
             return await self._run_code(str(given["code"]))
+        if name == spec.GENERATE_IMAGE:
+            return await self.images.make(str(given["prompt"]))
         file = _pick(files, given["attachment"])
         if name == spec.READ_IMAGE:
             return await self._ocr.markdown(file.content, file.name, file.media_type)
