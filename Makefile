@@ -99,6 +99,12 @@ docs: setup ## Generate the tables and diagrams in docs/ from the topology.
 bench: $(VENV)/run.stamp ## Preview time against a flat program; writes docs/performance.md.
 	$(PY) -m engine.bench
 
+.PHONY: bench-services
+bench-services: .services/agents/test.stamp .services/litellm/test.stamp ## What the services that we write add to a call: prints tables.
+	.services/litellm/bin/python services/litellm/bench.py
+	.services/agents/bin/python services/agents/bench.py
+	.services/agents/bin/python services/agents/bench_ingest.py
+
 .PHONY: bench-mesh
 bench-mesh: setup ## What the mesh costs and how fast it heals, in the lab that is up: make bench-mesh [PARTS="latency memory"].
 	@$(PY) -m lab.bench $(PARTS)

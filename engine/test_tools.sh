@@ -35,6 +35,8 @@ missing=$(echo "$TOOLS" | while read -r program package; do
 done | tr '\n' ' ')
 # A module, not a program.
 [ -e /usr/lib/nginx/modules/ngx_http_modsecurity_module.so ] || missing="${missing}libnginx-mod-http-modsecurity "
+# A manual, which the agents' retrieval is measured on.
+dpkg -s postgresql-doc >/dev/null 2>&1 || missing="${missing}postgresql-doc "
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null 2>&1; then

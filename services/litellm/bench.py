@@ -63,8 +63,18 @@ def percentile(times: list[float], part: float) -> float:
     return sorted(times)[min(len(times) - 1, int(len(times) * part))]
 
 
-async def load(client: httpx.AsyncClient, url: str, model: str, concurrent: int, calls: int, same: bool) -> list[float]:
+async def load(url: str, model: str, concurrent: int, calls: int, same: bool) -> list[float]:
     """Milliseconds of each of `calls` requests, `concurrent` at a time."""
+    # A client for each turn: servers close what was idle for 5 s, and the other side's turn may take longer.
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+    headers = {"authorization": f"Bearer {MASTER_KEY}"}
+    async with httpx.AsyncClient(headers=headers, timeout=120, limits=limits) as client:
+        return await _load(client, url, model, concurrent, calls, same=same)
+
+
+async def _load(
+    client: httpx.AsyncClient, url: str, model: str, concurrent: int, calls: int, *, same: bool
+) -> list[float]:
     left = iter(range(calls))
     times: list[float] = []
 
@@ -85,36 +95,32 @@ async def load(client: httpx.AsyncClient, url: str, model: str, concurrent: int,
 async def measure(proxy: Proxy, upstream: str, rounds: int, calls: int) -> list[str]:
     """The rows of the table."""
     rows = []
-    # Servers close what was idle for 5 s: the other side's turn may take longer.
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=2)
-    headers = {"authorization": f"Bearer {MASTER_KEY}"}
-    async with httpx.AsyncClient(headers=headers, timeout=120, limits=limits) as client:
-        cases = {BARE: (upstream, VLLM), PROXY: (proxy.url, "vllm_local")}
-        for url, model in cases.values():
-            await load(client, url, model, 4, 40, same=False)
-        rest = resident(proxy.pid)
-        peak = rest
-        for concurrent in (1, 50, 200):
-            times: dict[str, list[float]] = {name: [] for name in cases}
-            rates: dict[str, list[float]] = {name: [] for name in cases}
-            before = worked(proxy.pid)
-            for _ in range(rounds):
-                for name, (url, model) in cases.items():
-                    began = time.perf_counter()
-                    number = max(calls, 2 * concurrent)
-                    times[name] += await load(client, url, model, concurrent, number, same=False)
-                    rates[name].append(number / (time.perf_counter() - began))
-                    peak = max(peak, resident(proxy.pid))
-            for name, taken in times.items():
-                rows.append(row(name, concurrent, taken, statistics.median(rates[name])))
-            added = [percentile(times[PROXY], part) - percentile(times[BARE], part) for part in (0.5, 0.99)]
-            cpu = (worked(proxy.pid) - before) * 1000 / len(times[PROXY])
-            rows.append(
-                f"| **added** | {concurrent} | **{added[0]:.1f}** | **{added[1]:.1f}** | {cpu:.1f} ms of CPU each |"
-            )
-        await load(client, proxy.url, "vllm_local", 1, 5, same=True)
-        cached = await load(client, proxy.url, "vllm_local", 1, calls, same=True)
-        rows.append(row("cached answer", 1, cached, calls / sum(cached) * 1000))
+    cases = {BARE: (upstream, VLLM), PROXY: (proxy.url, "vllm_local")}
+    for url, model in cases.values():
+        await load(url, model, 4, 40, same=False)
+    rest = resident(proxy.pid)
+    peak = rest
+    for concurrent in (1, 50, 200):
+        times: dict[str, list[float]] = {name: [] for name in cases}
+        rates: dict[str, list[float]] = {name: [] for name in cases}
+        before = worked(proxy.pid)
+        for _ in range(rounds):
+            for name, (url, model) in cases.items():
+                began = time.perf_counter()
+                number = max(calls, 2 * concurrent)
+                times[name] += await load(url, model, concurrent, number, same=False)
+                rates[name].append(number / (time.perf_counter() - began))
+                peak = max(peak, resident(proxy.pid))
+        for name, taken in times.items():
+            rows.append(row(name, concurrent, taken, statistics.median(rates[name])))
+        added = [percentile(times[PROXY], part) - percentile(times[BARE], part) for part in (0.5, 0.99)]
+        cpu = (worked(proxy.pid) - before) * 1000 / len(times[PROXY])
+        rows.append(
+            f"| **added** | {concurrent} | **{added[0]:.1f}** | **{added[1]:.1f}** | {cpu:.1f} ms of CPU each |"
+        )
+    await load(proxy.url, "vllm_local", 1, 5, same=True)
+    cached = await load(proxy.url, "vllm_local", 1, calls, same=True)
+    rows.append(row("cached answer", 1, cached, calls / sum(cached) * 1000))
     return [*rows, "", f"Resident memory: {rest:.0f} MiB at rest, {peak:.0f} MiB under load."]
 
 
