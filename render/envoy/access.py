@@ -1,7 +1,7 @@
 """Who may call: RBAC filters from the graph's edges."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from render.envoy.parts import Config, typed
 from topology.model import OPERATOR, TRUST_DOMAIN, Edge, Port
@@ -25,12 +25,17 @@ def _permission(entry: str) -> Config:
     return {"and_rules": {"rules": [path, {"header": methods}]}}
 
 
-def _principal(identity: str) -> Config:
-    return {"authenticated": {"principal_name": {"exact": identity}}}
+_OPERATORS: Final[Config] = {"prefix": f"spiffe://{TRUST_DOMAIN}/{OPERATOR}/"}
 
 
-def _operators() -> Config:
-    return {"authenticated": {"principal_name": {"prefix": f"spiffe://{TRUST_DOMAIN}/{OPERATOR}/"}}}
+def callers(edges: Iterable[Edge], port: Port | None) -> list[Config]:
+    """Matchers of the identities that may come in."""
+    found: list[Config] = [{"exact": identity} for identity in sorted({edge.caller.identity for edge in edges})]
+    return [*found, _OPERATORS] if port is not None and port.direct else found
+
+
+def _principal(matcher: Config) -> Config:
+    return {"authenticated": {"principal_name": matcher}}
 
 
 def policies(edges: Iterable[Edge], port: Port | None, *, http: bool) -> dict[str, Any]:
@@ -38,14 +43,14 @@ def policies(edges: Iterable[Edge], port: Port | None, *, http: bool) -> dict[st
     found = {
         edge.caller.host: {
             "permissions": _permissions(edge.routes) if http else [ANY],
-            "principals": [_principal(edge.caller.identity)],
+            "principals": [_principal({"exact": edge.caller.identity})],
         }
         for edge in edges
     }
     if port is not None and port.direct:
         found[OPERATOR] = {
             "permissions": _permissions(port.routes) if http else [ANY],
-            "principals": [_operators()],
+            "principals": [_principal(_OPERATORS)],
         }
     return found
 

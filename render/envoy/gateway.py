@@ -1,6 +1,6 @@
 """A node's gateway: passes the mesh's TLS by server name, and is the only way out."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from render.envoy.access import network_rbac
 from render.envoy.http import health_listener
@@ -153,7 +153,7 @@ def _to_outside(graph: Graph, networks: NodeNetworks, node: str) -> tuple[list[C
     return [listener], clusters
 
 
-def _egress_chain(host: Outside, callers: Iterable[Instance]) -> Config:
+def _egress_chain(host: Outside, callers: Sequence[Instance]) -> Config:
     rules = {
         caller.host: {
             "permissions": [{"any": True}],
@@ -162,7 +162,8 @@ def _egress_chain(host: Outside, callers: Iterable[Instance]) -> Config:
         for caller in callers
     }
     name = f"egress-{host.name}"
+    filters = [network_rbac(rules, name), tcp_proxy(f"outside-{host.name}", name, guarded=True)]
     return {
         "filter_chain_match": {"server_names": [host.sni]},
-        **server_chain([network_rbac(rules, name), tcp_proxy(f"outside-{host.name}", name, guarded=True)]),
+        **server_chain(filters, callers=[{"exact": caller.identity} for caller in callers]),
     }

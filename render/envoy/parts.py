@@ -1,5 +1,6 @@
 """The pieces that sidecars and gateways share: addresses, TLS, access logs, clusters."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from topology.model import Instance
@@ -42,9 +43,14 @@ def _tls_context() -> Config:
     }
 
 
-def server_tls(*alpn: str) -> Config:
-    """The side that answers: its own certificate, and one of our authority from the caller."""
-    trusted = {"trusted_ca": {"filename": f"{CONFIG_DIR}/tls/ca.pem"}}
+def server_tls(*alpn: str, callers: Sequence[Config] = ()) -> Config:
+    """The side that answers: its own certificate, and one of our authority from the caller.
+
+    `callers`: matchers of the identities that may come in at all; none: any of our authority, whom RBAC then judges.
+    """
+    trusted: Config = {"trusted_ca": {"filename": f"{CONFIG_DIR}/tls/ca.pem"}}
+    if callers:
+        trusted["match_typed_subject_alt_names"] = [{"san_type": "URI", "matcher": matcher} for matcher in callers]
     return typed(
         "envoy.transport_sockets.tls",
         "extensions.transport_sockets.tls.v3.DownstreamTlsContext",
@@ -57,10 +63,10 @@ def server_tls(*alpn: str) -> Config:
     )
 
 
-def server_chain(filters: list[Config], *alpn: str) -> Config:
+def server_chain(filters: list[Config], *alpn: str, callers: Sequence[Config] = ()) -> Config:
     """The filters behind the mesh's TLS."""
     return {
-        "transport_socket": server_tls(*alpn),
+        "transport_socket": server_tls(*alpn, callers=callers),
         "transport_socket_connect_timeout": f"{HANDSHAKE_SECONDS}s",
         "filters": filters,
     }
@@ -115,6 +121,7 @@ _COMMON_LOG: Final = {
     "to": "%UPSTREAM_HOST%",
     "flags": "%RESPONSE_FLAGS%",
     "refused": "%CONNECTION_TERMINATION_DETAILS%",
+    "tls": "%DOWNSTREAM_TRANSPORT_FAILURE_REASON%",
 }
 _HTTP_LOG: Final = {
     **_COMMON_LOG,
@@ -143,10 +150,10 @@ def access_log(listener: str, *, http: bool) -> list[Config]:
 def tcp_proxy(cluster: str, listener: str, *, guarded: bool = False) -> Config:
     """Hands a connection on. Without an idle timeout: it would cut pools of database connections.
 
-    `guarded`: behind RBAC, which judges the first bytes. Until then nothing is connected, or whoever may not call would
-    still take up the callee's connections.
+    `guarded`: behind TLS that lets in the callers alone. Until it has, nothing is connected, or whoever may not call
+    would still take up the callee's connections. Not until the first bytes: who leaves without any is never let go.
     """
-    waits = {"upstream_connect_mode": "ON_DOWNSTREAM_DATA", "max_early_data_bytes": _EARLY_BYTES} if guarded else {}
+    mode = {"upstream_connect_mode": "ON_DOWNSTREAM_TLS_HANDSHAKE", "max_early_data_bytes": _EARLY_BYTES}
     return typed(
         "envoy.filters.network.tcp_proxy",
         "extensions.filters.network.tcp_proxy.v3.TcpProxy",
@@ -154,7 +161,7 @@ def tcp_proxy(cluster: str, listener: str, *, guarded: bool = False) -> Config:
         cluster=cluster,
         idle_timeout="0s",
         access_log=access_log(listener, http=False),
-        **waits,
+        **(mode if guarded else {}),
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from render.envoy.access import http_rbac, network_rbac, policies
+from render.envoy.access import callers, http_rbac, network_rbac, policies
 from render.envoy.http import (
     H2,
     connection_manager,
@@ -133,7 +133,8 @@ def _inbound(port: Port, mesh: str, edges: Sequence[Edge], *, public: bool) -> C
         )
         chain = server_chain([manager], "h2", "http/1.1")
     else:
-        chain = server_chain([network_rbac(rules, name), tcp_proxy(f"app-{port.name}", name, guarded=True)])
+        filters = [network_rbac(rules, name), tcp_proxy(f"app-{port.name}", name, guarded=True)]
+        chain = server_chain(filters, callers=callers(edges, port))
     listener: Config = {
         "name": name,
         "address": address(mesh, port.number),
@@ -290,7 +291,9 @@ def _mesh_check(*, http: bool, quick: bool) -> Config:
     if http:
         codec = {"codec_client_type": "HTTP2"}
         return {**check, "http_health_check": {"path": MESH_HEALTH_PATH, "host": "mesh", **codec}}
-    return {**check, "tcp_health_check": {}}
+    # Each check is a connection that the app sees, and may write down.
+    seldom = {"interval": "10s", "no_traffic_interval": "10s", "unhealthy_interval": "1s"}
+    return {**check, **seldom, "tcp_health_check": {}}
 
 
 def _scrape_cluster(graph: Graph, networks: NodeNetworks, edge: Edge, name: str) -> Config:

@@ -95,7 +95,8 @@ class Outcome:
     @property
     def refused(self) -> bool:
         """By the proxy, once it knew who called: 403 in its words, or the end of a connection that had TLS."""
-        return (self.status == 403 and self.data.endswith(DENIED)) or (self.end == "closed" and bool(self.server))
+        ended = self.end in ("closed", "alert") and bool(self.server)
+        return (self.status == 403 and self.data.endswith(DENIED)) or ended
 
     @property
     def answered(self) -> bool:

@@ -138,7 +138,7 @@ def test_each_outside_host_is_open_to_those_of_the_table_and_nobody_else(gateway
             # Nothing is connected to the outside before it is known who asks.
             assert chain["transport_socket_connect_timeout"] == "10s"
             [proxy] = envoy.of_type(chain, "TcpProxy")
-            assert proxy["upstream_connect_mode"] == "ON_DOWNSTREAM_DATA"
+            assert proxy["upstream_connect_mode"] == "ON_DOWNSTREAM_TLS_HANDSHAKE"
 
 
 def test_only_outside_names_are_looked_up(gateway: Gateway) -> None:

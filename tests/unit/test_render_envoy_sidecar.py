@@ -88,7 +88,7 @@ def test_whoever_comes_in_shows_a_certificate_of_the_mesh(sidecar: Sidecar) -> N
         for context in tls:
             assert context["require_client_certificate"] is True
             common = context["common_tls_context"]
-            assert common["validation_context"] == {"trusted_ca": {"filename": "/etc/agentic-mesh/tls/ca.pem"}}
+            assert common["validation_context"]["trusted_ca"] == {"filename": "/etc/agentic-mesh/tls/ca.pem"}
             # As a client Envoy offers 1.2 at most unless it is told, so that both ends say both.
             limits = {"tls_minimum_protocol_version": "TLSv1_3", "tls_maximum_protocol_version": "TLSv1_3"}
             assert common["tls_params"] == limits
@@ -100,8 +100,11 @@ def test_whoever_shows_none_is_let_go_and_takes_up_no_connection_of_the_app(side
             if "transport_socket" in chain:
                 assert chain["transport_socket_connect_timeout"] == "10s", name
                 for proxy in envoy.of_type(chain, "TcpProxy"):
-                    assert proxy["upstream_connect_mode"] == "ON_DOWNSTREAM_DATA", name
-                    assert proxy["max_early_data_bytes"] > 0, name
+                    assert proxy["upstream_connect_mode"] == "ON_DOWNSTREAM_TLS_HANDSHAKE", name
+                    # Who is no caller does not get that far.
+                    tls = chain["transport_socket"]["typed_config"]["common_tls_context"]["validation_context"]
+                    named = {next(iter(n["matcher"].values())) for n in tls["match_typed_subject_alt_names"]}
+                    assert named == {identity.rstrip("*") for identity in envoy.callers(chain)}, name
 
 
 def test_the_admin_interface_answers_prometheus_one_path_and_nobody_else(sidecar: Sidecar) -> None:
