@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 MOST = 1 << 16
 ENOUGH = b"RBAC: access denied"
+ENDED = "ended by the other side"
 WORKERS = 24
 """Most attempts wait."""
 
@@ -90,6 +91,7 @@ def talk(connection, attempt):
             if len(said) >= MOST or ENOUGH in said or (said and not attempt["to_the_end"]):
                 break
             piece = connection.recv(MOST) or None
+        why = ENDED if piece is None else ""
     except TimeoutError:
         end = "silent"
     except ssl.SSLEOFError as error:
