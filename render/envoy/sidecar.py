@@ -258,8 +258,6 @@ def _callee_cluster(graph: Graph, networks: NodeNetworks, caller: Instance, call
         "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
         "ignore_health_on_host_removal": True,
     }
-    if call.fallback and not http:
-        fields["close_connections_on_host_health_failure"] = True
     if len(endpoints) > 1:
         fields["outlier_detection"] = {
             "consecutive_gateway_failure": 5,

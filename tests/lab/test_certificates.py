@@ -13,8 +13,9 @@ from cryptography import x509
 from components.authority import CERTIFICATE_HOURS, RENEWAL_HOURS
 from components.authority_check import SUBJECT
 from lab.bench.renewal import age
-from tests.lab.attacker import Attempt, Mint, Outcome, Place, attacker, doors, graph, http, inside, networks, shut
+from tests.lab.attacker import Attempt, Outcome, Place, attacker, doors, graph, http, inside, networks, shut
 from tests.lab.mesh import PREFIX, Mesh, replaced
+from tests.lab.mint import Mint
 from topology.graph import GATEWAY, METRICS
 from topology.model import Instance
 from topology.network import METRICS_PORT

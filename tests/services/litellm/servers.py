@@ -2,13 +2,9 @@
 
 import contextlib
 import os
-import random
 import shutil
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +15,7 @@ import yaml
 from render.litellm import ENVIRONMENT, HOOKS, litellm_config
 from render.redis import USERS, redis_acl, redis_config
 from settings import Models
+from tests.services.agents.servers import free_port, wait_until
 from tests.services.litellm.upstream import Upstream
 from tests.unit.samples import settings
 
@@ -41,28 +38,6 @@ SMALL, MIXTRAL, BGE = _MODELS.claude_small, _MODELS.openrouter_mixtral, _MODELS.
 # What the platform waits in tens of seconds is waited for in seconds here; tests/unit has the real values.
 SHORT = {"timeout": 4, "stream_timeout": 2}
 COOLDOWN = 3
-
-
-def free_port() -> int:
-    """A free port below those of outgoing connections, so that nothing takes it while its server is down."""
-    while True:
-        port = random.randint(20_000, 32_000)  # noqa: S311 - no secret
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-
-
-def wait_until(true: Callable[[], bool], seconds: float = 90, what: str = "it") -> None:
-    """Poll until `true()`.
-
-    Raises:
-        TimeoutError: it did not become true in time.
-    """
-    end = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > end:
-            raise TimeoutError(f"{what} did not happen in {seconds} s")
-        time.sleep(0.05)
 
 
 class Redis:
