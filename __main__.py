@@ -86,6 +86,8 @@ def main() -> None:
         pulumi.ResourceOptions(providers=[docker.Provider("docker", host=settings.docker_host), *generators]),
     )
     pulumi.export("endpoints", node.endpoints)
+    if node.keys:
+        pulumi.export("keys", pulumi.Output.secret(node.keys))
     pulumi.export("images", node.image_references)
     pulumi.export("certificateExpiry", node.certificate_expiry)
 

@@ -4,6 +4,7 @@ import pulumi
 
 from components.context import ServiceArgs
 from components.pod import Pod, PodArgs
+from render.agents import agents_prices
 
 
 class Agents(pulumi.ComponentResource):
@@ -23,7 +24,7 @@ class Agents(pulumi.ComponentResource):
                     **{
                         f"{name}-key": context.secret(f"{secret}-key")
                         for name, secret in (
-                            ("litellm", "litellm-master"),
+                            ("litellm", "litellm-agents"),
                             ("qdrant", "qdrant-api"),
                             ("qdrant-read-only", "qdrant-read-only-api"),
                             ("embeddings", "embeddings-api"),
@@ -43,6 +44,8 @@ class Agents(pulumi.ComponentResource):
                     "AGENTS_EMBEDDING_MODEL": context.settings.models.embedding,
                     "AGENTS_WHISPER_MODEL": context.settings.models.speech_to_text,
                     "AGENTS_EMBEDDING_SIZE": str(context.settings.models.embedding_size),
+                    "AGENTS_IMAGE_CHECKPOINT": context.settings.models.image_checkpoint,
+                    "AGENTS_PRICES": agents_prices(context.settings),
                 },
             ),
             pulumi.ResourceOptions(parent=self),

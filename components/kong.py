@@ -26,7 +26,7 @@ class Kong(pulumi.ComponentResource):
                         owner=context.secret("gateway-owner-key"),
                         redis=context.secret("redis-kong-password"),
                         langgraph=context.secret("langgraph-api-key"),
-                        litellm=context.secret("litellm-master-key"),
+                        litellm=context.secret("litellm-kong-key"),
                         whisper=context.secret("whisper-api-key"),
                         ocr=context.secret("ocr-api-key"),
                     ).apply(_config)

@@ -5,7 +5,8 @@ import pulumi
 from components.context import ServiceArgs
 from components.pod import Pod, PodArgs
 from render.entrypoint import with_secrets
-from render.litellm import ENVIRONMENT, HOOKS, litellm_config
+from render.litellm import ENVIRONMENT, HOOKS, litellm_config, litellm_keys
+from topology.secrets import MODEL_CALLERS
 
 
 class LiteLLM(pulumi.ComponentResource):
@@ -28,6 +29,7 @@ class LiteLLM(pulumi.ComponentResource):
             "redis_password": context.secret("redis-litellm-password"),
             "database_password": context.secret("postgres-litellm-password"),
         }
+        keys = {caller: context.secret(f"litellm-{caller}-key") for caller in MODEL_CALLERS}
         self.pod = Pod(
             f"{name}-pod",
             PodArgs(
@@ -48,6 +50,7 @@ class LiteLLM(pulumi.ComponentResource):
                 files={
                     "litellm.yaml": pulumi.Output.all(**secrets).apply(lambda s: litellm_config(settings, **s)),
                     **{name: path.read_text(encoding="utf-8") for name, path in HOOKS.items()},
+                    "keys.json": pulumi.Output.all(**keys).apply(lambda k: litellm_keys(settings, k)),
                     "salt-key": context.secret("litellm-salt-key"),
                 },
                 env={**ENVIRONMENT, "HOME": "/root"},

@@ -18,7 +18,7 @@ from components.volumes import DataVolumes, DataVolumesArgs
 from settings import Settings
 from topology.graph import Graph
 from topology.network import NodeNetworks
-from topology.secrets import SECRETS, read_by, shared
+from topology.secrets import FOR_PEOPLE, SECRETS, read_by, shared
 
 BASE_IMAGES = ("envoy", "busybox")
 
@@ -92,6 +92,7 @@ class MeshNode(pulumi.ComponentResource):
             for port in service.ports
             if port.direct
         }
+        self.keys = {place: context.secret(name) for place, name in FOR_PEOPLE.items() if name in context.secrets}
         self.image_references = {s.name: images.reference(s.image) for s in services}
         self.certificate_expiry = {
             "gateway": gateway.certificate.expires,

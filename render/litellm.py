@@ -1,5 +1,6 @@
 """The model proxy's configuration: routing names, fallbacks, cache and budgets."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +14,8 @@ CACHE_SECONDS: Final = 30 * 24 * 3600
 
 _SERVICE: Final = Path(__file__).parents[1] / "services" / "litellm"
 HOOKS: Final[Mapping[str, Path]] = {
-    name: _SERVICE / name for name in ("answer_cache.py", "bad_input.py", "request_id.py", "whole_streams.py")
+    name: _SERVICE / name
+    for name in ("answer_cache.py", "bad_input.py", "own_keys.py", "request_id.py", "whole_streams.py")
 }
 """Our own hooks, which lie beside the configuration."""
 ENVIRONMENT: Final[Mapping[str, str]] = {
@@ -22,8 +24,15 @@ ENVIRONMENT: Final[Mapping[str, str]] = {
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",
     "STORE_MODEL_IN_DB": "False",
     "NO_DOCS": "True",
+    # A database that could not be brought up to date is tried again by a new start, instead of served without.
+    "ENFORCE_PRISMA_MIGRATION_CHECK": "True",
+    # Its own folder is read-only, and some repairs write beside the migrations.
+    "LITELLM_MIGRATION_DIR": "/tmp/migrations",
 }
 """Plain values only."""
+
+KEY_CACHE_SECONDS: Final = 600
+"""A key that was used lately is good for so long while the database is away; others are refused then."""
 
 _OWN: Final = {"input_cost_per_token": 0.0, "output_cost_per_token": 0.0}
 """What our own hardware costs by the token."""
@@ -142,6 +151,7 @@ def litellm_config(
             "callbacks": [
                 "prometheus",
                 "bad_input.hook",
+                "own_keys.hook",
                 "request_id.hook",
                 "whole_streams.hook",
                 f"answer_cache.{'shared' if settings.cache_shared else 'per_user'}",
@@ -160,8 +170,20 @@ def litellm_config(
         "general_settings": {
             "master_key": master_key,
             "database_url": f"postgresql://litellm:{database_password}@postgres:5432/litellm",
+            "user_api_key_cache_ttl": KEY_CACHE_SECONDS,
+            # Without its database the proxy would take any key for a good one.
+            "allow_requests_on_db_unavailable": False,
             "disable_spend_logs": False,
             "store_prompts_in_spend_logs": False,
         },
     }
     return yaml.safe_dump(config, sort_keys=False)
+
+
+def litellm_keys(settings: Settings, keys: Mapping[str, str]) -> str:
+    """JSON of the callers' own keys for `own_keys.py`; holds secrets.
+
+    `keys` by caller.
+    """
+    budget = settings.budget.per_key_usd
+    return json.dumps({caller: {"key": key, "max_budget": budget} for caller, key in sorted(keys.items())})

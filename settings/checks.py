@@ -230,6 +230,10 @@ MODEL: Final = Check(
     "a model name such as owner/name", "owner/name",
     _matching(r"[A-Za-z0-9][A-Za-z0-9._:/-]{2,127}"),
 )  # fmt: skip
+CHECKPOINT: Final = Check(
+    "a file below ComfyUI's folder of checkpoints, name.safetensors or folder/name.safetensors", "name.safetensors",
+    _matching(r"(?!.{200})([A-Za-z0-9][A-Za-z0-9._-]*/)*[A-Za-z0-9][A-Za-z0-9._-]*\.(safetensors|ckpt)"),
+)  # fmt: skip
 EMAIL: Final = Check("an e-mail address", "you@example.com", _matching(r"[^\s@]+@[^\s@]+\.[a-z]+"))
 PEM: Final = Check("a certificate in PEM", "PEM", _matching(r"(?s)-----BEGIN CERTIFICATE-----.*"))
 
@@ -244,6 +248,7 @@ MODELS: Final[Mapping[str, Check[Any]]] = {
     "claudeOpus": MODEL,
     "claudeSmall": MODEL,
     "openrouterMixtral": MODEL,
+    "imageCheckpoint": CHECKPOINT,
 }
 ALERTS: Final[Mapping[str, Check[Any]]] = {
     "email": EMAIL,

@@ -284,7 +284,7 @@ class _Reader:
         """A price of every model that costs money: a budget that does not count it would not hold."""
         raw = self.get("prices", checks.MAPPING, {})
         given = self.checked("prices", prices.PRICES, raw)
-        if (missing := prices.without_price(models.paid(), given)) is not None:
+        if (missing := prices.without_price(models.cloud().values(), given)) is not None:
             allowed = f"a price of {missing} too, in US dollars for a million tokens in and out"
             example = json.dumps({**raw, missing: prices.EXAMPLE})
             raise self.wrong("prices", raw or None, allowed, example)

@@ -53,10 +53,14 @@ class Models:
     claude_small: str = "claude-haiku-4-5"
     """The smaller cloud model at the end of the fallback chain."""
     openrouter_mixtral: str = "mistralai/mixtral-8x22b-instruct"
+    image_checkpoint: str = "sd_xl_base_1.0.safetensors"
+    """File below `ComfyUI/models/checkpoints` of ComfyUI's volume, by which the agents have pictures made. Nothing
+    downloads it: whoever runs the GPU node puts it there."""
 
-    def paid(self) -> tuple[str, ...]:
-        """Those in the cloud, each of which has a price."""
-        return self.claude_sonnet, self.claude_opus, self.claude_small, self.openrouter_mixtral
+    def cloud(self) -> Mapping[str, str]:
+        """Those in the cloud, each of which has a price, by their names in the routing rules."""
+        names = ("claude_sonnet", "claude_opus", "claude_small", "openrouter_mixtral")
+        return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True, kw_only=True)

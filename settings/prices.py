@@ -1,6 +1,6 @@
 """What cloud models cost: the known ones, and those that the configuration adds or says otherwise."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -46,6 +46,6 @@ PRICES: Final = Check[Mapping[str, Price]](
 )
 
 
-def without_price(models: tuple[str, ...], given: Mapping[str, Any]) -> str | None:
+def without_price(models: Iterable[str], given: Mapping[str, Any]) -> str | None:
     """The first model that nobody has named a price of."""
     return next((model for model in models if model not in given and model not in KNOWN), None)

@@ -25,6 +25,14 @@ class GeneratedSecret:
     """What some program wants it to begin with."""
 
 
+MODEL_CALLERS: Final[Mapping[str, tuple[str, ...]]] = {
+    "agents": ("agents",),
+    "kong": ("kong",),
+    # A person enters it in n8n, as a credential of its own.
+    "n8n": (),
+}
+"""Who has a key of the model proxy, with a budget; the services that read it."""
+
 SECRETS: Final = (
     GeneratedSecret(name="vllm-api-key", readers=("vllm", "litellm")),
     GeneratedSecret(name="embeddings-api-key", readers=("embeddings", "embeddings-cpu", "litellm", "agents")),
@@ -39,7 +47,12 @@ SECRETS: Final = (
         name="qdrant-read-only-api-key",
         readers=("qdrant", "qdrant-witness", "qdrant-replica", "agents"),
     ),
-    GeneratedSecret(name="litellm-master-key", readers=("litellm", "agents", "kong"), prefix="sk-"),
+    # It makes keys and reads them: no caller has it.
+    GeneratedSecret(name="litellm-master-key", readers=("litellm",), prefix="sk-"),
+    *(
+        GeneratedSecret(name=f"litellm-{caller}-key", readers=("litellm", *readers), prefix="sk-")
+        for caller, readers in MODEL_CALLERS.items()
+    ),
     GeneratedSecret(
         name="litellm-salt-key",
         readers=("litellm",),
@@ -88,6 +101,13 @@ SECRETS: Final = (
         )
     ),
 )
+
+FOR_PEOPLE: Final[Mapping[str, str]] = {
+    "api": "gateway-owner-key",
+    "grafana": "grafana-admin-password",
+    "n8n": "litellm-n8n-key",
+}
+"""What a person enters somewhere, by where; the stacks show them in their output `keys`."""
 
 FROM_SETTINGS: Final[Mapping[str, str]] = {
     "langgraph-api-key": "langgraph_api_key",

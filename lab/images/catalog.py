@@ -113,7 +113,7 @@ def _gateways() -> Mapping[str, Entry]:
         ),
         "litellm": Entry(
             real=True,
-            reason="LiteLLM from PyPI, of the program's version; without its database: the client is on no registry",
+            reason="LiteLLM from PyPI, of the program's version; its database client with the engine in WebAssembly",
             layers=("debian", "litellm"),
             files={"/opt/lab/litellm.py": "shims/litellm.py"},
             programs={"/usr/local/bin/litellm": 'exec python3 -B /opt/lab/litellm.py "$@"'},

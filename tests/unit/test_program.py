@@ -13,6 +13,7 @@ from tests.unit.mocks import Mocks, everything, secrecy
 from tests.unit.program import CONTAINER, Program, ProgramMocks, labels, uploads
 from tests.unit.samples import nodes
 from topology.images import IMAGES, Image
+from topology.secrets import FOR_PEOPLE
 
 SELF_SIGNED = "tls:index/selfSignedCert:SelfSignedCert"
 
@@ -27,7 +28,7 @@ class Alone(ProgramMocks):
 
 
 def test_exports_name_endpoints_images_and_the_end_of_certificates(oracle1: Program) -> None:
-    assert set(oracle1.outputs) == {"endpoints", "images", "certificateExpiry"}
+    assert set(oracle1.outputs) == {"endpoints", "images", "certificateExpiry", "keys"}
     assert oracle1.outputs["endpoints"]["grafana"] == "100.64.1.2:3000"
     assert oracle1.outputs["images"]["kong"] == IMAGES["kong"].reference
     assert oracle1.outputs["certificateExpiry"].keys() == oracle1.apps.keys() | {"gateway"}
@@ -41,6 +42,19 @@ def test_what_thanos_shares_is_secret(thanos: Program) -> pulumi.Output[None]:
         assert secret == [True, True]
 
     return secrecy(thanos.outputs[OUTPUT], thanos.outputs["authKeys"]).apply(check)
+
+
+@pulumi.runtime.test  # type: ignore[untyped-decorator]
+def test_what_people_enter_somewhere_is_shown_to_them_alone(oracle1: Program) -> pulumi.Output[None]:
+    def check(secret: list[bool]) -> None:
+        assert secret == [True]
+
+    def each(keys: dict[str, str]) -> None:
+        assert keys.keys() == FOR_PEOPLE.keys()
+        assert keys["n8n"].startswith("sk-")
+
+    shown = oracle1.outputs["keys"]
+    return pulumi.Output.all(secrecy(shown).apply(check), shown.apply(each)).apply(lambda _: None)
 
 
 def refused(caplog: pytest.LogCaptureFixture, stack: str, mocks: Mocks | None = None, **config: Any) -> str:

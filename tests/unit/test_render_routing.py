@@ -1,12 +1,13 @@
 """Model routing by the architecture's rules, and the API gateway's routes, keys and limits."""
 
+import json
 from typing import Any
 
 import pytest
 import yaml
 
 from render.kong import kong_config
-from render.litellm import HOOKS, litellm_config
+from render.litellm import HOOKS, litellm_config, litellm_keys
 from tests.unit.samples import graph_of, settings
 from topology.model import Instance
 
@@ -165,6 +166,20 @@ def test_budgets_are_the_settings() -> None:
     assert (found["max_budget"], found["max_internal_user_budget"], found["budget_duration"]) == (40, 7, "30d")
     assert found["default_key_generate_params"] == {"max_budget": 7, "budget_duration": "30d"}
     assert found["upperbound_key_generate_params"] == {"max_budget": 7}
+
+
+def test_callers_keys_get_the_budget_of_a_key() -> None:
+    given = settings(budget={"monthlyUsd": 40, "perKeyUsd": 7})
+    assert json.loads(litellm_keys(given, {"kong": "sk-kong", "agents": "sk-agents"})) == {
+        "agents": {"key": "sk-agents", "max_budget": 7},
+        "kong": {"key": "sk-kong", "max_budget": 7},
+    }
+
+
+def test_without_its_database_a_proxy_takes_no_key_on_trust() -> None:
+    general = litellm()["general_settings"]
+    assert general["allow_requests_on_db_unavailable"] is False
+    assert general["user_api_key_cache_ttl"] == 600
 
 
 def test_prompts_are_not_kept() -> None:

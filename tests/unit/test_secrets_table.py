@@ -8,7 +8,7 @@ from render import postgres, redis
 from topology.catalog import SERVICES
 from topology.graph import Graph
 from topology.nodes import NODES
-from topology.secrets import FROM_SETTINGS, SECRETS, GeneratedSecret, read_by, shared
+from topology.secrets import FROM_SETTINGS, MODEL_CALLERS, SECRETS, GeneratedSecret, read_by, shared
 
 BY_NAME = {s.name: s for s in SECRETS}
 ROLES = {s.name: s.role for s in SERVICES}
@@ -101,7 +101,23 @@ def test_settings_may_bring_the_secrets_of_the_architecture_s_environment() -> N
 
 
 def test_keys_of_the_model_proxy_look_as_it_wants_them() -> None:
-    assert {s.name for s in SECRETS if s.prefix == "sk-"} == {"litellm-master-key", "litellm-salt-key"}
+    own = {f"litellm-{caller}-key" for caller in MODEL_CALLERS}
+    assert {s.name for s in SECRETS if s.prefix == "sk-"} == {"litellm-master-key", "litellm-salt-key", *own}
+
+
+def test_each_caller_of_models_has_a_key_of_its_own_and_none_the_master_key() -> None:
+    assert BY_NAME["litellm-master-key"].readers == ("litellm",)
+    asking = {
+        service.name
+        for service in SERVICES
+        for call in service.calls
+        if call.to == "litellm" and any("POST" in route for route in call.routes)
+    }
+    # n8n's workers run its workflows, with the credentials that a person has entered there.
+    assert asking - {"n8n-worker"} == MODEL_CALLERS.keys()
+    for caller, readers in MODEL_CALLERS.items():
+        assert BY_NAME[f"litellm-{caller}-key"].readers == ("litellm", *readers)
+        assert set(readers) <= {caller}
 
 
 def test_a_secret_is_read_by_both_ends_of_a_call_or_within_one_service() -> None:

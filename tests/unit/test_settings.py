@@ -115,6 +115,7 @@ REFUSED_BELOW: dict[str, tuple[Any, ...]] = {
     "nodes.thanos.architecture": ({**ROLE, "architecture": "riscv64"},),
     **{f"models.{key}": ("a b", "", 7) for key in ("chat", "embedding", "speechToText", "textToSpeech")},
     **{f"models.{key}": ("../x y",) for key in ("claudeSonnet", "claudeOpus", "claudeSmall", "openrouterMixtral")},
+    "models.imageCheckpoint": ("sdxl", "../x.safetensors", "/x.safetensors", "a b.ckpt", "x.safetensors/", 7),
     "models.chatContext": (10, "long", 1.5),
     "models.embeddingSize": (1, 9000),
     "gpuShares.comfyui": (-1, "half", 5000),

@@ -1,36 +1,22 @@
-"""Starts the real LiteLLM on the program's own configuration, without its database.
+"""Starts the real LiteLLM on the program's own configuration.
 
-Its database client is a program that no package registry serves. So the entry is left out of a copy of the file: keys
-made at run time and the record of spending are not there in the lab, and all else is.
+Its database client's native programs are on no package registry; `/opt/query-engine` has what stands in for them.
 """
 
 import os
-import shutil
 import sys
-import tempfile
-from pathlib import Path
-
-import yaml
 
 
 def main() -> None:
     """`litellm --config FILE ...`."""
-    arguments = sys.argv[1:]
-    place = arguments.index("--config") + 1
-    config = yaml.safe_load(Path(arguments[place]).read_text())
-    general = config.get("general_settings") or {}
-    if general.pop("database_url", None):
-        print("lab: without a database: no virtual keys, no record of spending", flush=True)
-    folder = tempfile.mkdtemp()
-    for hook in Path(arguments[place]).parent.glob("*.py"):
-        shutil.copy(hook, folder)
-    copy = Path(folder) / "litellm.yaml"
-    copy.touch(0o600)
-    copy.write_text(yaml.safe_dump(config, sort_keys=False))
-    arguments[place] = str(copy)
-    path = f"{os.environ.get('PYTHONPATH', '')}:/opt/litellm".strip(":")
-    command = ["litellm", "/opt/litellm/bin/litellm", *arguments]
-    os.execve("/usr/bin/python3", command, os.environ | {"PYTHONPATH": path})  # noqa: S606 - it becomes the real one
+    engine = "/opt/query-engine"
+    variables = {
+        "PATH": f"{engine}/bin:{os.environ['PATH']}",
+        "PYTHONPATH": f"{engine}/client:/opt/litellm",
+        "PRISMA_QUERY_ENGINE_BINARY": f"{engine}/query-engine",
+    }
+    command = ["litellm", "/opt/litellm/bin/litellm", *sys.argv[1:]]
+    os.execve("/usr/bin/python3", command, os.environ | variables)  # noqa: S606 - it becomes the real one
 
 
 if __name__ == "__main__":

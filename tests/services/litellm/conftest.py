@@ -1,14 +1,17 @@
 """One Redis, one set of stand-ins and one proxy for a session; a test that needs other settings starts its own."""
 
 import contextlib
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import openai
 import pytest
 
+from tests.services.litellm.database import Database
 from tests.services.litellm.servers import (
     COOLDOWN,
     MASTER_KEY,
@@ -25,8 +28,9 @@ from tests.services.litellm.upstream import Script, Upstream
 class World:
     """The proxy and everything around it."""
 
-    def __init__(self, redis: Redis, script: Script, local: Upstream, cloud: Upstream) -> None:
+    def __init__(self, redis: Redis, database: Database, script: Script, local: Upstream, cloud: Upstream) -> None:
         self.redis = redis
+        self.database = database
         self.script = script
         self.local = local
         """thanos: vLLM and the embedding server."""
@@ -36,11 +40,17 @@ class World:
 @pytest.fixture(scope="session")
 def _world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     script = Script()
-    world = World(
-        Redis(tmp_path_factory.mktemp("redis")), script, Upstream(script, free_port()), Upstream(script, free_port())
-    )
     with contextlib.ExitStack() as stack:
-        for server in (world.redis, world.local, world.cloud):
+        # Not below pytest's own folder, which every start of pytest closes to all users but one.
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="litellm-postgres-")))
+        world = World(
+            Redis(tmp_path_factory.mktemp("redis")),
+            Database(folder),
+            script,
+            Upstream(script, free_port()),
+            Upstream(script, free_port()),
+        )
+        for server in (world.redis, world.database, world.local, world.cloud):
             stack.callback(server.stop)
             server.start()
         yield world
@@ -50,7 +60,7 @@ def _world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 def world(_world: World) -> Iterator[World]:
     """With no fault left from the test before."""
     _world.script.reset()
-    for server in (_world.redis, _world.local, _world.cloud):
+    for server in (_world.redis, _world.database, _world.local, _world.cloud):
         server.start()
     yield _world
     _world.script.reset()
@@ -61,7 +71,7 @@ def _proxies(_world: World, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     def made(name: str, router: dict[str, object], **config: object) -> Proxy:
         settings = shortened(on_loopback(rendered(**config), _world.local, _world.cloud, _world.redis.port))
         settings["router_settings"] |= router
-        return Proxy(tmp_path_factory.mktemp(name), settings)
+        return Proxy(tmp_path_factory.mktemp(name), settings, _world.database.made(name))
 
     # In the first no model rests, or each fault would be one of the next test too.
     both = made("proxy", {"disable_cooldowns": True}), made("other", {"cooldown_time": COOLDOWN}, cacheShared=True)

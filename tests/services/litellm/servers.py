@@ -12,10 +12,11 @@ import httpx
 import redis
 import yaml
 
-from render.litellm import ENVIRONMENT, HOOKS, litellm_config
+from render.litellm import ENVIRONMENT, HOOKS, litellm_config, litellm_keys
 from render.redis import USERS, redis_acl, redis_config
 from settings import Models
 from tests.services.agents.servers import free_port, wait_until
+from tests.services.litellm.database import environment
 from tests.services.litellm.upstream import Upstream
 from tests.unit.samples import settings
 
@@ -29,6 +30,8 @@ KEYS = {
     "redis_password": "redis-of-the-tests",
     "database_password": "database-of-the-tests",
 }
+CALLERS = {"agents": "sk-agents-of-the-tests", "kong": "sk-kong-of-the-tests"}
+"""Whose keys the proxy keeps in its database."""
 LOCAL = ("vllm_local", "local_bge")
 """The names behind thanos' address; all others are in the cloud."""
 _MODELS = Models()
@@ -75,10 +78,7 @@ class Redis:
 
 
 def on_loopback(config: dict[str, Any], local: Upstream, cloud: Upstream, redis_port: int) -> dict[str, Any]:
-    """The rendered configuration with the addresses of the tests.
-
-    The database is left out: its client is a program that no package registry serves.
-    """
+    """The rendered configuration with the addresses of the tests; without a database until one is named."""
     for entry in config["model_list"]:
         base = local.url if entry["model_name"] in LOCAL else cloud.url
         # Anthropic's client adds the version itself.
@@ -91,6 +91,8 @@ def on_loopback(config: dict[str, Any], local: Upstream, cloud: Upstream, redis_
 
 def shortened(config: dict[str, Any]) -> dict[str, Any]:
     """With the waits of the tests."""
+    # Spending is written each minute, and a little more or less.
+    config["general_settings"]["proxy_batch_write_at"] = 5
     config["router_settings"] |= {name: SHORT[name] for name in SHORT if name in config["router_settings"]}
     for entry in config["model_list"]:
         params = entry["litellm_params"]
@@ -107,14 +109,27 @@ def rendered(**config: Any) -> dict[str, Any]:
 class Proxy:
     """A LiteLLM process."""
 
-    def __init__(self, folder: Path, config: dict[str, Any]) -> None:
+    def __init__(
+        self, folder: Path, config: dict[str, Any], database: str = "", keys: dict[str, str] = CALLERS
+    ) -> None:
+        """`database` is the URL of its database; none: there are no keys but the master's."""
         self.port = free_port()
         self._folder = folder
         self._log = folder / "log"
+        if database:
+            config["general_settings"]["database_url"] = database
+        else:
+            config["litellm_settings"]["callbacks"].remove("own_keys.hook")
+        self._engine = environment() if database else {}
+        self.lay(keys)
         (folder / "litellm.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
         for name, path in HOOKS.items():
             shutil.copy(path, folder / name)
         self._process: subprocess.Popen[bytes] | None = None
+
+    def lay(self, keys: dict[str, str], **config: Any) -> None:
+        """Put its callers' keys where its next start finds them."""
+        (self._folder / "keys.json").write_text(litellm_keys(settings(**config), keys))
 
     @property
     def url(self) -> str:
@@ -132,13 +147,14 @@ class Proxy:
     def launch(self) -> None:
         program = Path(sys.executable).with_name("litellm")
         arguments = f"--config litellm.yaml --host 127.0.0.1 --port {self.port} --telemetry False"
-        environment = {**os.environ, **ENVIRONMENT, "HOME": str(self._folder), "LITELLM_SALT_KEY": "sk-salt"}
-        environment.pop("DATABASE_URL", None)
+        variables = {**os.environ, **ENVIRONMENT, "HOME": str(self._folder), "LITELLM_SALT_KEY": "sk-salt"}
+        variables.pop("DATABASE_URL", None)
+        variables |= {**self._engine, "LITELLM_MIGRATION_DIR": str(self._folder / "migrations")}
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, str(program), *arguments.split()],
                 cwd=self._folder,
-                env=environment,
+                env=variables,
                 stdout=log,
                 stderr=log,
             )
@@ -150,8 +166,14 @@ class Proxy:
             raise RuntimeError(self.log()[-4000:]) from error
 
     def _ready(self) -> bool:
+        assert not self.ended(), "it ended"
+        return self.ready()
+
+    def ended(self) -> bool:
         assert self._process is not None
-        assert self._process.poll() is None, "it ended"
+        return self._process.poll() is not None
+
+    def ready(self) -> bool:
         with contextlib.suppress(httpx.TransportError):
             return httpx.get(f"{self.url}/health/readiness", timeout=5).status_code == 200
         return False
