@@ -17,6 +17,7 @@ from lab.places import Node
 from lab.session import Session, clear_away, open_session
 from lab.stacks import Stacks
 from tests.lab.mesh import Mesh
+from tests.lab.user import User
 
 SCRATCH = Path(__file__).with_name("scratch")
 FOLDER = Path(os.environ.get("LAB_FOLDER", Path(__file__).parents[2] / ".lab"))
@@ -69,6 +70,12 @@ def mesh(platform: Mesh) -> Iterator[Mesh]:
     platform.wait_healthy()
     yield platform
     platform.wait_healthy()
+
+
+@pytest.fixture
+def user(mesh: Mesh, tmp_path: Path) -> User:
+    """Somebody on the internet with the gateway's key."""
+    return User(mesh, tmp_path)
 
 
 @pytest.fixture

@@ -3,19 +3,16 @@
 import json
 import secrets
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lab import world
-from lab.link import PUBLIC_ADDRESS
 from tests.lab.attacker import inside_of, listening
 from tests.lab.mesh import Mesh
+from tests.lab.user import User, question
 
 pytestmark = [pytest.mark.lab, pytest.mark.engine]
 
-URL = f"https://{world.DOMAIN}"
 HOPS = {
     # proxy: (its node, who called it); the edge's first hop is not HTTP yet, so it has no identifier there
     "kong": ("oracle1", "oracle1/edge"),
@@ -23,43 +20,6 @@ HOPS = {
     "litellm": ("oracle1", "oracle1/agents"),
     "vllm": ("thanos", "oracle1/litellm"),
 }
-
-
-class User:
-    """Somebody on the internet with the gateway's key."""
-
-    def __init__(self, mesh: Mesh, folder: Path) -> None:
-        self.mesh = mesh
-        key = mesh.passwords("oracle1")["gateway-owner-key"]
-        # In files: an argument could be read by every process of the machine.
-        self.headers = folder / "headers"
-        self.headers.write_text(f"Authorization: Bearer {key}\nContent-Type: application/json\n")
-        self.certificate = folder / "edge.pem"
-        self.certificate.write_text(mesh.certificate("oracle1", "edge"))
-
-    def ask(self, path: str, body: Any = None, *options: str, key: bool = True) -> tuple[int, dict[str, str], str]:
-        """Status, headers and body."""
-        sent = ("-H", f"@{self.headers}") if key else ()
-        data = ("--data-binary", json.dumps(body)) if body is not None else ()
-        result = self.mesh.on_node(
-            "thanos",
-            *("curl", "-sS", "-i", "--max-time", "60", "--cacert", str(self.certificate)),
-            *("--resolve", f"{world.DOMAIN}:443:{PUBLIC_ADDRESS}", *sent, *data, *options, f"{URL}{path}"),
-        )
-        assert result.returncode == 0, result.stderr
-        head, _, body_text = result.stdout.replace("\r\n", "\n").partition("\n\n")
-        first, *lines = head.splitlines()
-        return int(first.split()[1]), dict(line.lower().split(": ", 1) for line in lines if ": " in line), body_text
-
-
-@pytest.fixture
-def user(mesh: Mesh, tmp_path: Path) -> User:
-    return User(mesh, tmp_path)
-
-
-def question() -> dict[str, Any]:
-    """One that no cache has an answer for."""
-    return {"model": "vllm_local", "messages": [{"role": "user", "content": f"Say hello to {secrets.token_hex(4)}."}]}
 
 
 def seen(mesh: Mesh, proxy: str, node: str, identifier: str) -> list[dict[str, Any]]:
