@@ -100,8 +100,9 @@ bench: $(VENV)/run.stamp ## Preview time against a flat program; writes docs/per
 	$(PY) -m engine.bench
 
 .PHONY: bench-services
-bench-services: .services/agents/test.stamp .services/litellm/test.stamp ## What the services that we write add to a call: prints tables.
+bench-services: .services/agents/test.stamp .services/litellm/test.stamp .services/interpreter/test.stamp ## What the services that we write add to a call: prints tables.
 	.services/litellm/bin/python services/litellm/bench.py
+	.services/interpreter/bin/python services/interpreter/bench.py
 	.services/agents/bin/python services/agents/bench.py
 	.services/agents/bin/python services/agents/bench_ingest.py
 

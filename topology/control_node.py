@@ -3,7 +3,7 @@
 from typing import Final
 
 from topology.model import Call, Metrics, Port, Probe, Protocol, Rule, Service, Volume, VolumeRead, Waiver
-from topology.routes import EMBEDDINGS, EMBEDDINGS_READS, QDRANT_READS
+from topology.routes import EMBEDDINGS, EMBEDDINGS_READS, MODELS, QDRANT_READS, RESPONSES
 
 _AGENT_TOOLS: Final = (
     Call(to="embeddings", routes=("POST /embed", "POST /v1/embeddings", "GET /info"), fallback="embeddings-cpu"),
@@ -77,7 +77,7 @@ SERVICES: Final = (
         ports=(Port(number=8000, direct=True),),
         calls=(
             Call(to="agents"),
-            Call(to="litellm", routes=("GET,POST /v1/",)),
+            Call(to="litellm", routes=MODELS),
             Call(to="whisper", routes=("GET,POST /v1/",)),
             Call(to="comfyui"),
             Call(to="ocr", routes=("GET,POST /v1/",)),
@@ -100,7 +100,7 @@ SERVICES: Final = (
         user="1000:1000",
         ports=(Port(number=8080, routes=("GET,POST,DELETE /v1/", "GET /health", "GET /ready"), direct=True),),
         calls=(
-            Call(to="litellm", routes=("GET,POST /v1/",)),
+            Call(to="litellm", routes=("POST /v1/chat/completions",)),
             Call(to="qdrant", fallback="qdrant-replica"),
             Call(to="redis"),
             Call(to="postgres"),
@@ -120,7 +120,11 @@ SERVICES: Final = (
         image="litellm",
         user="0:0",
         ports=(
-            Port(number=8081, routes=("GET,POST /v1/", "GET /health/", "GET,POST /key/", "GET /spend/"), direct=True),
+            Port(
+                number=8081,
+                routes=(*MODELS, RESPONSES, "GET /health/", "GET,POST /key/", "GET /spend/"),
+                direct=True,
+            ),
         ),
         calls=(
             Call(to="vllm", routes=("GET,POST /v1/",)),
@@ -164,7 +168,7 @@ SERVICES: Final = (
         ports=(Port(number=5678, direct=True),),
         calls=(
             Call(to="agents", routes=("GET,POST,DELETE /v1/",)),
-            Call(to="litellm", routes=("GET,POST /v1/",)),
+            Call(to="litellm", routes=(*MODELS, RESPONSES)),
             Call(to="redis"),
             Call(to="postgres"),
         ),
@@ -188,7 +192,7 @@ SERVICES: Final = (
         ports=(Port(number=5679, name="broker"),),
         calls=(
             Call(to="agents", routes=("GET,POST,DELETE /v1/",)),
-            Call(to="litellm", routes=("GET,POST /v1/",)),
+            Call(to="litellm", routes=(*MODELS, RESPONSES)),
             Call(to="redis"),
             Call(to="postgres"),
         ),

@@ -12,6 +12,16 @@ QDRANT_READS: Final = (
     "/collections/[^/]+/points/(scroll|count)",
 )
 """How Qdrant takes searches."""
+MODELS: Final = (
+    "POST /v1/chat/completions",
+    "POST /v1/embeddings",
+    "POST /v1/messages",
+    "GET /v1/models",
+    "GET /v1/models/",
+)
+"""Of the model proxy: nobody here needs its other APIs, files, batches, agents and more, and many of them fail."""
+RESPONSES: Final = "POST /v1/responses"
+"""What n8n's OpenAI node asks besides."""
 _ENTRY: Final = re.compile(r"(?:(?P<methods>[A-Z]+(?:,[A-Z]+)*) )?(?P<path>/[^\s?#]*)")
 
 

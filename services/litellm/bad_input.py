@@ -1,17 +1,24 @@
-"""A hook of the model proxy: what no model could answer is refused here, with a 4xx in OpenAI's error shape.
+"""A hook of the model proxy: what no model could answer is refused here, with a 4xx in the caller's protocol.
 
 LiteLLM passes wrong types on. A provider's refusal of them is a failure like any other to it: it is tried again, and
-then sent to the next model of the chain. What is no JSON object ends in a 500, and a huge body in the provider's hands.
-Loaded by `litellm_settings.callbacks` from beside the configuration.
+then sent to the next model of the chain. So is an error of its own while it reads them, after which the model rests for
+everybody. Arguments of its own it takes from anyone. Loaded by `litellm_settings.callbacks` from beside the
+configuration.
 """
 
 import json
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from http import HTTPStatus
 from typing import Any, Final
 
+import orjson
+from litellm.exceptions import APIConnectionError, BadRequestError, InternalServerError
 from litellm.integrations.custom_logger import CustomLogger
+from litellm.litellm_core_utils.litellm_logging import Logging
 from litellm.proxy._types import ProxyException
 from litellm.proxy.proxy_server import app
+from litellm.router import Router
+from litellm.types.utils import all_litellm_params
 
 MAX_BYTES: Final = 32 * 1024 * 1024
 """Of a request's body: what Anthropic takes."""
@@ -20,26 +27,74 @@ EMBEDDING_MODEL: Final = "local_bge"
 _ROLES: Final = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 _NUMBER: Final = (int, float)
 _TYPES: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
-    **dict.fromkeys(("temperature", "top_p", "frequency_penalty", "presence_penalty"), (_NUMBER, "a number")),
-    **dict.fromkeys(("max_tokens", "max_completion_tokens", "n", "seed"), ((int,), "a whole number")),
+    **dict.fromkeys(
+        ("temperature", "top_p", "frequency_penalty", "presence_penalty", "timeout"), (_NUMBER, "a number")
+    ),
+    **dict.fromkeys(
+        ("max_tokens", "max_completion_tokens", "max_output_tokens", "n", "seed", "top_k", "dimensions"),
+        ((int,), "a whole number"),
+    ),
     "stream": ((bool,), "true or false"),
     "user": ((str,), "a string"),
     "tools": ((list,), "a list of objects"),
     "stop": ((str, list), "a string or a list of strings"),
-    "stream_options": ((dict,), "an object"),
+    **dict.fromkeys(("stream_options", "web_search_options", "thinking", "response_format"), ((dict,), "an object")),
 }
+_PROXY: Final = frozenset(
+    {
+        "litellm_call_id",
+        "litellm_logging_obj",
+        "litellm_metadata",
+        "litellm_session_id",
+        "litellm_trace_id",
+        "provider_specific_header",
+        "proxy_server_request",
+        "secret_fields",
+    }
+)
+"""What the proxy itself adds to a call: before any hook is asked, and trusting what is there."""
+_SETTINGS: Final = (frozenset(all_litellm_params) - _PROXY - {"metadata", "cache", "tags"}) | {
+    "content_policy_fallbacks",
+    "context_window_fallbacks",
+    "default_fallbacks",
+    "extra_headers",
+    "mock_tool_calls",
+}
+"""LiteLLM's own arguments: a key, a header, a price, a chain, a number of tries. They are the settings' business, and
+no part of the cache's key: one client's would change the answer that others get."""
+_DROPPED: Final = (_PROXY | _SETTINGS) - {"api_base", "base_url"}
+"""LiteLLM's own check refuses a request with one of the last two."""
+_MODELS: Final = "/v1/"
+"""The routes of the models; those of keys have other arguments of the same names."""
 _CHAT: Final = ("completion", "acompletion", "anthropic_messages", "aanthropic_messages")
 _EMBEDDING: Final = ("embedding", "aembedding", "embeddings")
-_FALLBACKS: Final = ("fallbacks", "context_window_fallbacks", "content_policy_fallbacks", "default_fallbacks")
+_SHAPE: Final = (TypeError, ValueError, LookupError, AttributeError, AssertionError, RecursionError)
+"""What Python says of a value that is not what was expected of it."""
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 
-def refuse(message: str, param: str) -> ProxyException:
+def refuse(message: str, param: str | None) -> ProxyException:
     """The error of a request that its caller can mend."""
     return ProxyException(message=message, type="invalid_request_error", param=param, code=400)
+
+
+def check_types(data: Mapping[str, Any]) -> None:
+    """The arguments that protocols have in common.
+
+    Raises:
+        ProxyException: one is of another type.
+
+    """
+    for name, (types, words) in _TYPES.items():
+        value = data.get(name)
+        # In Python true is a number too.
+        if value is not None and (not isinstance(value, types) or (isinstance(value, bool) and bool not in types)):
+            raise refuse(f"'{name}' must be {words}", name)
+    if not all(isinstance(tool, dict) for tool in data.get("tools") or ()):
+        raise refuse("'tools' must be a list of objects", "tools")
 
 
 def check_messages(messages: object) -> None:
@@ -55,7 +110,8 @@ def check_messages(messages: object) -> None:
         param = f"messages[{place}]"
         if not isinstance(message, dict):
             raise refuse(f"'{param}' must be an object", param)
-        if message.get("role") not in _ROLES:
+        role = message.get("role")
+        if not isinstance(role, str) or role not in _ROLES:
             raise refuse(f"'{param}.role' must be one of {', '.join(sorted(_ROLES))}", f"{param}.role")
         content = message.get("content")
         parts = isinstance(content, list) and all(isinstance(part, dict) for part in content)
@@ -73,19 +129,15 @@ class BadInput(CustomLogger):
         data: dict[str, Any],
         call_type: str,
     ) -> dict[str, Any]:
-        """The call's arguments, if a model could take them.
+        """The call's arguments, if a model could take them, without those that are no client's to give.
 
         Raises:
-            ProxyException: it could not.
+            ProxyException: no model could.
 
         """
-        for name, (types, words) in _TYPES.items():
-            value = data.get(name)
-            # In Python true is a number too.
-            if value is not None and (not isinstance(value, types) or (isinstance(value, bool) and bool not in types)):
-                raise refuse(f"'{name}' must be {words}", name)
-        if not all(isinstance(tool, dict) for tool in data.get("tools") or ()):
-            raise refuse("'tools' must be a list of objects", "tools")
+        for name in _SETTINGS & data.keys():
+            del data[name]
+        check_types(data)
         if call_type in _CHAT:
             check_messages(data.get("messages"))
         if call_type in _EMBEDDING:
@@ -93,63 +145,186 @@ class BadInput(CustomLogger):
                 raise refuse(f"'model' must be {EMBEDDING_MODEL}, the one model of embeddings", "model")
             if not isinstance(data.get("input"), str | list) or not data["input"]:
                 raise refuse("'input' must be a string or a list", "input")
-            for name in _FALLBACKS:
-                data.pop(name, None)
         return data
 
 
+# An error of LiteLLM's own while it reads the request for its model.
+
+
+class UnreadableError(BadRequestError):
+    """No model was asked: another one would not be either."""
+
+
+_failed: Final = Logging.failure_handler
+_next_model: Final = Router.async_function_with_fallbacks_common_utils
+
+
+def unreadable(error: BaseException | None) -> BaseException | None:
+    """The error of a value's shape behind this one, if that is what it is."""
+    # LiteLLM raises a bare `Exception` for some.
+    while error is not None and not (isinstance(error, _SHAPE) or type(error) is Exception):
+        if not isinstance(error, APIConnectionError | InternalServerError):
+            return None
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def failure_handler(self: Any, exception: Exception, *args: Any, **given: Any) -> Any:
+    """LiteLLM's own, for what a model or the way to it did.
+
+    Raises:
+        UnreadableError: nothing was sent to any model yet, and the error is one of a value's shape.
+
+    """
+    details = self.model_call_details
+    if details.get("first_api_call_start_time") is None and (cause := unreadable(exception)) is not None:
+        words = str(cause).splitlines()[0][:200] if str(cause) else type(cause).__name__
+        raise UnreadableError(f"the request cannot be read: {words}", str(details.get("model")), "") from exception
+    return _failed(self, exception, *args, **given)
+
+
+async def next_model(self: Any, e: Exception, *args: Any, **given: Any) -> Any:
+    """LiteLLM's own, for what another model may mend.
+
+    Raises:
+        UnreadableError: as it came.
+
+    """
+    if isinstance(e, UnreadableError):
+        raise e
+    return await _next_model(self, e, *args, **given)
+
+
+# The body, before anything is made of it.
+
+
 class Bodies:
-    """ASGI around LiteLLM: refuses a body that is too large, and JSON that is no object."""
+    """ASGI around LiteLLM: refuses a body that is too large, and what is no JSON object."""
 
     def __init__(self, inner: Any) -> None:
         """Around `inner`."""
         self._inner = inner
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Look at the body's first part and its length; pass everything on as it is."""
-        if scope["type"] != "http" or scope["method"] not in ("POST", "PUT", "PATCH"):
-            await self._inner(scope, receive, send)
-            return
-        headers = dict(scope["headers"])
-        length = headers.get(b"content-length", b"")
-        if length.isdigit() and int(length) > MAX_BYTES:
-            await _answer(send, 413, _TOO_LARGE)
-            return
-        first = await receive()
-        if not headers.get(b"content-type", b"").startswith((b"multipart/", b"application/x-www-form-urlencoded")):
-            start = first.get("body", b"").lstrip()[:1]
-            if start not in (b"", b"{"):
-                await _answer(send, 400, "the request's body must be a JSON object")
-                return
-        seen = len(first.get("body", b""))
-        given = False
-
-        async def counted() -> Message:
-            nonlocal seen, given
-            if not given:
-                given = True
-                return first
-            message = await receive()
-            seen += len(message.get("body", b""))
-            if seen > MAX_BYTES:
-                # Without a length there is no telling before: for the app the client went away.
-                return {"type": "http.disconnect"}
-            return message
-
-        await self._inner(scope, counted, send)
+        """Hand the request on, with what LiteLLM would read in its body."""
+        if scope["type"] == "http":
+            if scope["path"].startswith(_MODELS):
+                send = Errors(scope, send)
+            if scope["method"] in ("POST", "PUT", "PATCH"):
+                try:
+                    receive = await _checked(scope, receive)
+                except ProxyException as error:
+                    await _answer(send, error)
+                    return
+        await self._inner(scope, receive, send)
 
 
-_TOO_LARGE: Final = f"the request's body is larger than {MAX_BYTES // 1024 // 1024} MiB"
+async def _checked(scope: Message, receive: Receive) -> Receive:
+    headers = dict(scope["headers"])
+    length = headers.get(b"content-length", b"")
+    body = bytearray()
+    more = True
+    too_large = length.isdigit() and int(length) > MAX_BYTES
+    while more and not too_large:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+        too_large = len(body) > MAX_BYTES
+    if too_large:
+        words = f"the request's body is larger than {MAX_BYTES // 1024 // 1024} MiB"
+        raise ProxyException(message=words, type="invalid_request_error", param=None, code=413)
+    form = headers.get(b"content-type", b"").startswith((b"multipart/", b"application/x-www-form-urlencoded"))
+    if body and not form:
+        parsed = read(bytes(body))
+        if scope["path"].startswith(_MODELS):
+            parsed = {name: value for name, value in parsed.items() if name not in _DROPPED}
+            # LiteLLM reads some before it asks a hook.
+            check_types(parsed)
+        # Where LiteLLM keeps it itself.
+        scope["parsed_body"] = (tuple(parsed), parsed)
+    messages = iter([{"type": "http.request", "body": bytes(body), "more_body": False}])
+
+    async def again() -> Message:
+        return next(messages, None) or await receive()
+
+    return again
 
 
-async def _answer(send: Send, status: int, message: str) -> None:
-    error = {"message": message, "type": "invalid_request_error", "param": None, "code": str(status)}
-    body = json.dumps({"error": error}).encode()
+class Errors:
+    """Gives errors the shape of the caller's protocol, where FastAPI or a part of LiteLLM has its own."""
+
+    def __init__(self, scope: Message, send: Send) -> None:
+        """To `send`, of the request of `scope`."""
+        self._scope = scope
+        self._send = send
+        self._status = 0
+        self._start: Message = {}
+        self._body = b""
+
+    async def __call__(self, message: Message) -> None:
+        """Pass on what is no error as it comes."""
+        if message["type"] == "http.response.start":
+            self._start, self._status = message, message["status"]
+        if self._status < HTTPStatus.BAD_REQUEST:
+            await self._send(message)
+        elif message["type"] == "http.response.body":
+            self._body += message.get("body", b"")
+            if not message.get("more_body", False):
+                await self._shaped()
+
+    async def _shaped(self) -> None:
+        try:
+            said = orjson.loads(self._body)
+        except orjson.JSONDecodeError:
+            said = self._body.decode(errors="replace")
+        error = said.get("error") if isinstance(said, dict) else None
+        if not isinstance(error, dict):
+            detail = said.get("detail", said) if isinstance(said, dict) else said
+            words = detail if isinstance(detail, str) else json.dumps(detail)
+            kind = "invalid_request_error" if self._status < HTTPStatus.INTERNAL_SERVER_ERROR else "api_error"
+            error = {"message": words, "type": kind, "param": None, "code": str(self._status)}
+        if self._scope["path"].startswith(f"{_MODELS}messages"):
+            said = {**(said if isinstance(said, dict) else {}), "type": "error", "error": error}
+        else:
+            said = {"error": {"param": None, "code": str(self._status), **error}}
+        body = orjson.dumps(said)
+        replaced = (b"content-length", b"content-type")
+        headers = [header for header in self._start["headers"] if header[0] not in replaced]
+        headers += [(b"content-length", str(len(body)).encode()), (b"content-type", b"application/json")]
+        await self._send({**self._start, "headers": headers})
+        await self._send({"type": "http.response.body", "body": body})
+
+
+def read(body: bytes) -> dict[str, Any]:
+    """The object in a body.
+
+    Raises:
+        ProxyException: there is none in it.
+
+    """
+    try:
+        parsed = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise refuse(f"the request's body is no JSON: {error}", None) from error
+    if not isinstance(parsed, dict):
+        raise refuse("the request's body must be a JSON object", None)
+    # What LiteLLM itself reads in it before it asks a hook.
+    if not isinstance(parsed.get("metadata") or {}, dict):
+        raise refuse("'metadata' must be an object", "metadata")
+    return parsed
+
+
+async def _answer(send: Send, error: ProxyException) -> None:
+    body = json.dumps({"error": error.to_dict()}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": [*headers, (b"connection", b"close")]})
+    headers.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": int(error.code or 400), "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
+# LiteLLM asks no callback here.
+Logging.failure_handler = failure_handler
+Router.async_function_with_fallbacks_common_utils = next_model
 hook = BadInput()
 # Callbacks are loaded while the app starts, when it takes no more middleware.
 app.middleware_stack = Bodies(app.middleware_stack)

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 import uuid
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +30,7 @@ from tests.services.litellm.servers import MASTER_KEY, VLLM, Proxy, Redis, free_
 from tests.services.litellm.upstream import Script, Upstream  # noqa: E402
 
 BARE, PROXY = "bare model", "through the proxy"
+CONCURRENT: Final = (1, 50, 200)
 
 
 def serve(port: int) -> None:
@@ -39,17 +41,21 @@ def serve(port: int) -> None:
         time.sleep(1)
 
 
-def resident(pid: int) -> float:
-    """MiB of a process and its children."""
-    total = 0.0
-    for status in Path("/proc").glob("[0-9]*/status"):
-        try:
-            lines = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
-        except OSError:
-            continue
-        if str(pid) in (lines["Pid"].strip(), lines["PPid"].strip()):
-            total += int(lines.get("VmRSS", "0 kB").split()[0]) / 1024
-    return total
+def memory(root: int) -> float:
+    """MiB of a process and those below it, memory that they share counted once (PSS)."""
+    parents = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
+    found = {root}
+    while more := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= more
+    total = 0
+    for pid in found:
+        with contextlib.suppress(OSError):
+            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+            total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return total / 1024
 
 
 def worked(pid: int) -> float:
@@ -63,78 +69,118 @@ def percentile(times: list[float], part: float) -> float:
     return sorted(times)[min(len(times) - 1, int(len(times) * part))]
 
 
-async def load(url: str, model: str, concurrent: int, calls: int, same: bool) -> list[float]:
-    """Milliseconds of each of `calls` requests, `concurrent` at a time."""
+@dataclass(frozen=True)
+class Side:
+    """Where requests go, and what they ask for."""
+
+    url: str
+    model: str
+    stream: bool = False
+    same: bool = False
+    """One question for all, which the cache may answer."""
+
+
+async def load(side: Side, concurrent: int, calls: int) -> list[tuple[float, float]]:
+    """Milliseconds to the first words and to the end of each of `calls` requests, `concurrent` at a time.
+
+    A request whose connection is lost has no times: it is missing in the list.
+    """
     # A client for each turn: servers close what was idle for 5 s, and the other side's turn may take longer.
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
     headers = {"authorization": f"Bearer {MASTER_KEY}"}
-    async with httpx.AsyncClient(headers=headers, timeout=120, limits=limits) as client:
-        return await _load(client, url, model, concurrent, calls, same=same)
-
-
-async def _load(
-    client: httpx.AsyncClient, url: str, model: str, concurrent: int, calls: int, *, same: bool
-) -> list[float]:
     left = iter(range(calls))
-    times: list[float] = []
+    times: list[tuple[float, float]] = []
 
     async def worker() -> None:
         for _ in left:
-            prompt = "the same question" if same else str(uuid.uuid4())
-            body = {"model": model, "messages": [{"role": "user", "content": prompt}]}
+            prompt = "the same question" if side.same else str(uuid.uuid4())
+            body = {"model": side.model, "messages": [{"role": "user", "content": prompt}], "stream": side.stream}
             began = time.perf_counter()
-            answer = await client.post(f"{url}/v1/chat/completions", json=body)
-            times.append((time.perf_counter() - began) * 1000)
-            if answer.status_code != httpx.codes.OK:
-                raise SystemExit(f"{url} answered {answer.status_code}: {answer.text[:300]}")
+            first = 0.0
+            text, status = "", 0
+            try:
+                async with client.stream("POST", f"{side.url}/v1/chat/completions", json=body) as answer:
+                    status = answer.status_code
+                    async for part in answer.aiter_text():
+                        text += part
+                        first = first or time.perf_counter()
+            except httpx.TransportError:
+                continue
+            times.append(((first - began) * 1000, (time.perf_counter() - began) * 1000))
+            if status != httpx.codes.OK or (side.stream and "[DONE]" not in text):
+                raise SystemExit(f"{side.url} answered {status}: {text[:300]}")
 
-    await asyncio.gather(*(worker() for _ in range(concurrent)))
+    async with httpx.AsyncClient(headers=headers, timeout=120, limits=limits) as client:
+        await asyncio.gather(*(worker() for _ in range(concurrent)))
     return times
 
 
-async def measure(proxy: Proxy, upstream: str, rounds: int, calls: int) -> list[str]:
-    """The rows of the table."""
+async def compared(
+    name: str, bare: Side, proxy: Side, pid: int, sizes: tuple[int, int, int]
+) -> tuple[list[str], float]:
+    """Rows of the two sides, which take turns; the most memory of the proxy meanwhile."""
+    concurrent, rounds, calls = sizes
+    number = max(calls, 2 * concurrent)
+    times: dict[str, list[tuple[float, float]]] = {BARE: [], PROXY: []}
+    busy, most = 0.0, 0.0
+    for _ in range(rounds):
+        times[BARE] += await load(bare, concurrent, number)
+        began = worked(pid)
+        times[PROXY] += await load(proxy, concurrent, number)
+        busy += worked(pid) - began
+        most = max(most, memory(pid))
+    lost = f"{rounds * number - len(times[BARE])}, {rounds * number - len(times[PROXY])}"
+    cpu = f"{busy * 1000 / len(times[PROXY]):.1f}"
     rows = []
-    cases = {BARE: (upstream, VLLM), PROXY: (proxy.url, "vllm_local")}
-    for url, model in cases.values():
-        await load(url, model, 4, 40, same=False)
-    rest = resident(proxy.pid)
-    peak = rest
-    for concurrent in (1, 50, 200):
-        times: dict[str, list[float]] = {name: [] for name in cases}
-        rates: dict[str, list[float]] = {name: [] for name in cases}
-        before = worked(proxy.pid)
-        for _ in range(rounds):
-            for name, (url, model) in cases.items():
-                began = time.perf_counter()
-                number = max(calls, 2 * concurrent)
-                times[name] += await load(url, model, concurrent, number, same=False)
-                rates[name].append(number / (time.perf_counter() - began))
-                peak = max(peak, resident(proxy.pid))
-        for name, taken in times.items():
-            rows.append(row(name, concurrent, taken, statistics.median(rates[name])))
-        added = [percentile(times[PROXY], part) - percentile(times[BARE], part) for part in (0.5, 0.99)]
-        cpu = (worked(proxy.pid) - before) * 1000 / len(times[PROXY])
-        rows.append(
-            f"| **added** | {concurrent} | **{added[0]:.1f}** | **{added[1]:.1f}** | {cpu:.1f} ms of CPU each |"
-        )
-    await load(proxy.url, "vllm_local", 1, 5, same=True)
-    cached = await load(proxy.url, "vllm_local", 1, calls, same=True)
-    rows.append(row("cached answer", 1, cached, calls / sum(cached) * 1000))
-    return [*rows, "", f"Resident memory: {rest:.0f} MiB at rest, {peak:.0f} MiB under load."]
+    for index, what in ((0, "first words"), (1, "whole")):
+        if index or proxy.stream:
+            direct, through = ([pair[index] for pair in times[side]] for side in (BARE, PROXY))
+            cells = [percentile(side, part) for part in (0.5, 0.99) for side in (direct, through)]
+            shown = [
+                f"{direct:.1f} | {through:.1f} | {through - direct:+.1f}"
+                for direct, through in zip(cells[::2], cells[1::2], strict=True)
+            ]
+            last = f"{cpu} | {lost}" if index else " | "
+            rows.append(f"| {concurrent} {name} | {what} | {' | '.join(shown)} | {last} |")
+    return rows, most
 
 
-def row(name: str, concurrent: int, times: list[float], rate: float) -> str:
-    """One line of the table."""
-    p50, p99 = percentile(times, 0.5), percentile(times, 0.99)
-    return f"| {name} | {concurrent} | {p50:.1f} | {p99:.1f} | {rate:.0f} |"
+async def measure(proxy: Proxy, upstream: str, rounds: int, calls: int) -> list[str]:
+    """The rows of the tables."""
+    for side in (Side(upstream, VLLM), Side(proxy.url, "vllm_local"), Side(proxy.url, "vllm_local", stream=True)):
+        await load(side, 4, 40)
+    rest = memory(proxy.pid)
+    rows, most = [], rest
+    for stream, same, at_once in (
+        (False, False, CONCURRENT),
+        (True, False, CONCURRENT),
+        (False, True, (1,)),
+        (True, True, (1,)),
+    ):
+        name = ("streams" if stream else "answers") + (" of the cache" if same else "")
+        sides = Side(upstream, VLLM, stream), Side(proxy.url, "vllm_local", stream, same)
+        if same:
+            await load(sides[1], 1, 2)
+            # It is kept just after its end.
+            await asyncio.sleep(1)
+        for concurrent in at_once:
+            made, seen = await compared(name, *sides, proxy.pid, (concurrent, rounds, calls))
+            rows += made
+            most = max(most, seen)
+    return [
+        *rows,
+        "",
+        "| memory, MiB (PSS) | at rest | most under load |",
+        "|---|---|---|",
+        f"| the proxy | {rest:.0f} | {most:.0f} |",
+    ]
 
 
 def main() -> None:
     """Start everything, print the table, end everything."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3, help="turns of each side")
-    parser.add_argument("--calls", type=int, default=200, help="requests of a turn")
+    parser.add_argument("--calls", type=int, default=100, help="requests of a turn, at least")
     parser.add_argument("--serve", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.serve:
@@ -157,7 +203,8 @@ def main() -> None:
             redis.stop()
             models.terminate()
             models.wait(10)
-    print("| | concurrent | p50 ms | p99 ms | a second |\n|---|---|---|---|---|", *rows, sep="\n")
+    head = "| proxy over the bare model, ms | | p50 bare | through | added | p99 bare | through | added | CPU | lost |"
+    print(head, "|---|---|---|---|---|---|---|---|---|---|", *rows, sep="\n")
 
 
 if __name__ == "__main__":

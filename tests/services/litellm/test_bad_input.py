@@ -1,6 +1,7 @@
 """What is refused, with a 4xx in OpenAI's shape, before any model is asked."""
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,6 +9,7 @@ import httpx
 import pytest
 
 from tests.services.litellm.conftest import World
+from tests.services.litellm.servers import SONNET, VLLM
 
 PATHS = {"chat": "/v1/chat/completions", "embedding": "/v1/embeddings", "anthropic": "/v1/messages"}
 GOOD: dict[str, Any] = {"model": "claude_sonnet", "messages": [{"role": "user", "content": "x"}]}
@@ -58,6 +60,10 @@ def test_a_body_that_is_no_json_object(world: World, http: httpx.Client, body: b
         ({"tools": "x"}, "tools"),
         ({"tools": ["x"]}, "tools"),
         ({"user": {"a": 1}}, "user"),
+        ({"metadata": "x"}, "metadata"),
+        ({"timeout": "x"}, "timeout"),
+        ({"web_search_options": 5}, "web_search_options"),
+        ({"messages": [{"role": {"a": 1}, "content": "x"}]}, "messages[0].role"),
     ],
     ids=lambda part: json.dumps(part)[:40],
 )
@@ -129,3 +135,91 @@ def test_a_long_prompt_below_it_arrives_whole(world: World, http: httpx.Client, 
     assert http.post(PATHS["chat"], json=body).status_code == 200
     [call] = world.script.asked
     assert call["body"]["messages"][0]["content"] == text
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"messages": [{"role": "user", "content": [{"type": "nonsense"}]}]},
+        {"messages": [{"role": "user", "content": [{}]}]},
+        {"response_format": {"type": 5}},
+        {"tools": [{"type": "function"}]},
+        {"tool_choice": 5},
+    ],
+    ids=lambda part: json.dumps(part)[:50],
+)
+@pytest.mark.parametrize("model", ["claude_sonnet", "vllm_local"])
+def test_what_the_proxy_cannot_read_makes_no_model_rest(
+    world: World, other_http: httpx.Client, prompt: str, model: str, change: dict[str, Any]
+) -> None:
+    for _ in range(3):
+        answer = other_http.post(PATHS["chat"], json={**GOOD, "model": model, **change})
+        # A model may refuse it as well, or take it: what counts is that it is nobody else's fault.
+        assert answer.status_code < 500, answer.text
+    asked = len(world.script.asked)
+    good = {"model": model, "messages": [{"role": "user", "content": prompt}]}
+    assert other_http.post(PATHS["chat"], json=good).status_code == 200
+    assert [call["model"] for call in world.script.asked[asked:]] == [
+        {"claude_sonnet": SONNET, "vllm_local": VLLM}[model]
+    ]
+
+
+@pytest.mark.parametrize("path", ["chat", "anthropic"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"api_key": "sk-stolen"},
+        {"extra_headers": {"x-foo": "bar", "x-api-key": "sk-stolen"}},
+        {"provider_specific_header": {"custom_llm_provider": "anthropic", "extra_headers": {"x-foo": "bar"}}},
+        {"custom_llm_provider": "openai"},
+        {"litellm_logging_obj": [None]},
+        {"proxy_server_request": {"headers": {"x-consumer-username": "root"}}},
+        {"no-log": True},
+        {"mock_response": "made up"},
+        {"num_retries": 9},
+        {"fallbacks": [{"model": "vllm_local", "api_key": "sk-stolen"}]},
+    ],
+    ids=lambda part: next(iter(part)),
+)
+def test_the_proxy_s_own_arguments_are_no_client_s(
+    world: World, http: httpx.Client, prompt: str, path: str, change: dict[str, Any]
+) -> None:
+    given = {"model": "claude_sonnet", "max_tokens": 9, "messages": [{"role": "user", "content": prompt}]}
+    answer = http.post(PATHS[path], json={**given, **change})
+    assert answer.status_code == 200, answer.text
+    assert f"{SONNET} answers" in answer.text
+    [call] = world.script.asked
+    assert call["headers"]["x-api-key"] == "claude-of-the-tests"
+    assert "x-foo" not in call["headers"]
+    assert not set(change) & set(call["body"])
+
+
+def test_what_is_refused_is_neither_kept_nor_paid_for(world: World, http: httpx.Client, prompt: str) -> None:
+    def state() -> tuple[int, list[str]]:
+        metrics = [line for line in http.get("/metrics/").text.splitlines() if line.startswith("litellm_spend_metric")]
+        with world.redis.admin() as redis:
+            return len(redis.keys("litellm:answers:*")), sorted(line for line in metrics if "_created" not in line)
+
+    before = state()
+    for change in ({"temperature": "hot"}, {"model": "nope"}, {"messages": [5]}, {"tools": 5}):
+        for path in ("chat", "anthropic"):
+            given = {"model": "claude_sonnet", "max_tokens": 9, "messages": [{"role": "user", "content": prompt}]}
+            assert 400 <= http.post(PATHS[path], json={**given, **change}).status_code < 500
+    time.sleep(1)
+    assert state() == before
+
+
+@pytest.mark.parametrize("body", [b"{bad", b"[]", b'{"model": "claude_sonnet", "max_tokens": 5, "messages": 5}'])
+def test_errors_of_anthropic_s_protocol_have_its_shape(world: World, http: httpx.Client, body: bytes) -> None:
+    answer = http.post(PATHS["anthropic"], content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 400
+    assert answer.json()["type"] == "error"
+    assert answer.json()["error"]["message"]
+    wrong = {"authorization": "Bearer sk-wrong"}
+    answer = http.post(PATHS["anthropic"], json={**GOOD, "max_tokens": 5}, headers=wrong)
+    assert answer.status_code == 401
+    assert answer.json()["type"] == "error"
+
+
+def test_an_unknown_model_of_the_list_is_an_error_in_openai_s_shape(world: World, http: httpx.Client) -> None:
+    assert "nope" in refused(http.get("/v1/models/nope"), 404)

@@ -33,6 +33,8 @@ class Script:
     def __init__(self) -> None:
         self.faults: dict[str, Any] = {}
         self.answers: dict[str, str] = {}
+        self.tools: dict[str, dict[str, Any]] = {}
+        """With what input a model of Anthropic's uses the first tool that it is offered."""
         self.asked: list[dict[str, Any]] = []
         self.delay = 0.0
         self._count: dict[str, int] = defaultdict(int)
@@ -40,6 +42,7 @@ class Script:
     def reset(self) -> None:
         self.faults.clear()
         self.answers.clear()
+        self.tools.clear()
         self.asked.clear()
         self.delay = 0.0
 
@@ -138,16 +141,21 @@ class Upstream:
         message = "prompt is too long: 250000 tokens > 200000 maximum"
         if (refused := await self._refusal(fault, {"message": message, "type": "invalid_request_error"})) is not None:
             return refused
+        use = self._script.tools.get(body["model"]) if body.get("tools") else None
+        block: dict[str, Any] = {"type": "text", "text": text}
+        if use is not None:
+            block = {"type": "tool_use", "id": "toolu_1", "name": body["tools"][0]["name"], "input": use}
         if body.get("stream"):
-            return _stream(anthropic_events(body["model"], text), fault, self._script.delay)
+            return _stream(anthropic_events(body["model"], block), fault, self._script.delay)
         return JSONResponse(
             {
                 "id": "msg_1",
                 "type": "message",
                 "role": "assistant",
                 "model": body["model"],
-                "content": [{"type": "text", "text": text}],
-                "stop_reason": "end_turn",
+                "content": [block],
+                "stop_reason": "end_turn" if use is None else "tool_use",
+                "stop_sequence": None,
                 "usage": {"input_tokens": 1000, "output_tokens": 100},
             }
         )
@@ -192,19 +200,28 @@ def openai_events(model: str, text: str, *, usage: bool) -> list[Event]:
     return [*events, ("", "[DONE]")]
 
 
-def anthropic_events(model: str, text: str) -> list[Event]:
-    """The same in Anthropic's protocol."""
+def anthropic_events(model: str, block: dict[str, Any]) -> list[Event]:
+    """The same in Anthropic's protocol: a text, or a tool's use in pieces."""
     message = {"id": "msg_1", "type": "message", "role": "assistant", "model": model, "content": []}
     usage = {"input_tokens": 1000, "output_tokens": 1}
+    if block["type"] == "text":
+        empty, reason = {**block, "text": ""}, "end_turn"
+        deltas = [{"type": "text_delta", "text": f"{word} "} for word in block["text"].split()]
+    else:
+        empty, reason = {**block, "input": {}}, "tool_use"
+        given = json.dumps(block["input"])
+        pieces = [given[place : place + 5] for place in range(0, len(given), 5)]
+        deltas = [{"type": "input_json_delta", "partial_json": piece} for piece in pieces]
     told: list[dict[str, Any]] = [
-        {"type": "message_start", "message": {**message, "stop_reason": None, "usage": usage}},
-        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
-        *(
-            {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": f"{word} "}}
-            for word in text.split()
-        ),
+        {"type": "message_start", "message": {**message, "stop_reason": None, "stop_sequence": None, "usage": usage}},
+        {"type": "content_block_start", "index": 0, "content_block": empty},
+        *({"type": "content_block_delta", "index": 0, "delta": delta} for delta in deltas),
         {"type": "content_block_stop", "index": 0},
-        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 100}},
+        {
+            "type": "message_delta",
+            "delta": {"stop_reason": reason, "stop_sequence": None},
+            "usage": {"output_tokens": 100},
+        },
         {"type": "message_stop"},
     ]
     return [(event["type"], event) for event in told]

@@ -105,5 +105,8 @@ const server = createServer(async (request, response) => {
 })
 const stop = () => process.exit(0)
 process.on("SIGINT", stop).on("SIGTERM", stop)
+// Who is killed cannot end it.
+const parent = process.ppid
+setInterval(() => process.ppid === parent || stop(), 1000)
 server.keepAliveTimeout = 0
 server.listen(Number(process.argv[process.argv.indexOf("-p") + 1]), "localhost")

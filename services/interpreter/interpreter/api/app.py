@@ -64,13 +64,6 @@ def _service(request: Request) -> _Service:
     return service
 
 
-def _require_json(request: Request) -> None:
-    """Other media types are refused, whatever their body would parse as."""
-    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media != "application/json":
-        raise ApiError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "Send application/json.")
-
-
 def _describe(session: Session) -> SessionResponse:
     return SessionResponse(
         id=session.id, ttl_seconds=session.ttl_seconds, expires_at=session.expires_at, busy=session.busy
@@ -98,7 +91,7 @@ async def _disconnected(request: Request) -> None:
 @_router.post("/v1/execute", response_model=ExecuteResponse, responses=refusals(400, 404, 409, 413, 415, 429, 503))
 async def execute(request: Request, body: Annotated[ExecuteRequest, Body()]) -> Any:
     """Run code and answer with what it wrote, made and came to."""
-    _require_json(request)
+    errors.require_json(request)
     answer = await _unless_gone(request, _service(request).runner.execute(body))
     if answer is None:
         return Response(status_code=499)
@@ -115,7 +108,7 @@ async def execute(request: Request, body: Annotated[ExecuteRequest, Body()]) -> 
 )
 async def open_session(request: Request, body: Annotated[SessionRequest, Body()]) -> SessionResponse:
     """Open a session: runs in it share Python names and the work folder."""
-    _require_json(request)
+    errors.require_json(request)
     return _describe(await _service(request).sessions.open(body.ttl_seconds))
 
 

@@ -65,6 +65,13 @@ def response(
     return JSONResponse(body(status, message, code=code, param=param), status, dict(headers))
 
 
+def require_json(request: Request) -> None:
+    """Other media types are refused, whatever their body would parse as."""
+    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media != "application/json":
+        raise ApiError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "Send application/json.")
+
+
 async def _api_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ApiError)  # noqa: S101 - registered for it alone
     return response(error.status, str(error), code=error.code, param=error.param, headers=error.headers)
@@ -75,8 +82,13 @@ async def _http(_: Request, error: Exception) -> JSONResponse:
     return response(error.status_code, str(error.detail), headers=error.headers or {})
 
 
-async def _invalid(_: Request, error: Exception) -> JSONResponse:
+async def _invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for it alone
+    if any(one["loc"][:1] == ("body",) for one in error.errors()):
+        try:
+            require_json(request)
+        except ApiError as refusal:
+            return await _api_error(request, refusal)
     first = error.errors()[0]
     if first["type"] == "json_invalid":
         message = f"The body is not valid JSON: {first.get('ctx', {}).get('error', 'malformed')}"

@@ -15,7 +15,8 @@ _SHELL_SIGNAL: Final = 128
 
 
 def _text(value: Any, most: int) -> str:
-    return value[:most] if isinstance(value, str) else ""
+    # Half a surrogate pair is no text that JSON in UTF-8 could carry.
+    return value[:most].encode(errors="backslashreplace").decode()[:most] if isinstance(value, str) else ""
 
 
 def _result(value: Any, limits: Limits) -> frames.Message | None:
@@ -45,7 +46,7 @@ def describe(ending: Ending, language: str, limits: Limits) -> frames.Message:
         "result": _result(said.get("result"), limits),
         "error": error,
         # As a shell shows the end by a signal.
-        "exit_code": None if code is None else _SHELL_SIGNAL - code if code < 0 else min(code, 255),
+        "exit_code": None if code is None else min(_SHELL_SIGNAL - code if code < 0 else int(code), 255),
     }
 
 

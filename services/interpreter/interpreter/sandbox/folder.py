@@ -27,6 +27,7 @@ TEMPORARY: Final = "tmp"
 PLOTS: Final = "plots"
 
 _BLOCK: Final = 512
+_NO_FOLDER: Final = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 
 class FolderError(Exception):
@@ -107,15 +108,38 @@ def take(root: str, path: str, limit: int) -> bytes:
     return content
 
 
-def _listing(path: str) -> list[os.DirEntry[str]]:
+def _open_own(path: str) -> int:
+    """A folder's descriptor, whatever its owner did to its permissions: we are the owner."""
     try:
-        with os.scandir(path) as entries:
-            return list(entries)
+        return _open_folder(path)
     except PermissionError:
-        # Its owner took its permissions away, and we are its owner: what is in it counts all the same.
         os.chmod(path, 0o700)
-        with os.scandir(path) as entries:
-            return list(entries)
+        return _open_folder(path)
+
+
+def names(path: str) -> list[str]:
+    """What is in a folder; FolderError where there is none, or a link in its place."""
+    try:
+        descriptor = _open_own(path)
+    except OSError as error:
+        raise FolderError(str(error.strerror)) from error
+    try:
+        return os.listdir(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _listing(path: str) -> list[tuple[str, os.stat_result]]:
+    found = []
+    descriptor = _open_own(path)
+    try:
+        with os.scandir(descriptor) as entries:
+            for entry in entries:
+                with contextlib.suppress(FileNotFoundError):
+                    found.append((entry.name, entry.stat(follow_symlinks=False)))
+    finally:
+        os.close(descriptor)
+    return found
 
 
 def walk(root: str, depth: int) -> Iterator[Entry]:
@@ -124,17 +148,13 @@ def walk(root: str, depth: int) -> Iterator[Entry]:
     while open_folders:
         folder, level = open_folders.pop()
         try:
-            listing = _listing(f"{root}/{folder}")
-        except (FileNotFoundError, NotADirectoryError):
-            continue  # it went away meanwhile
+            listing = _listing(f"{root}/{folder}" if folder else root)
         except OSError as error:
-            raise FolderError(str(error)) from error
-        for item in listing:
-            path = f"{folder}/{item.name}" if folder else item.name
-            try:
-                info = item.stat(follow_symlinks=False)
-            except FileNotFoundError:
-                continue
+            if error.errno in _NO_FOLDER:
+                continue  # it went away meanwhile
+            raise FolderError(str(error.strerror)) from error
+        for name, info in listing:
+            path = f"{folder}/{name}" if folder else name
             yield Entry(path, info)
             if stat.S_ISDIR(info.st_mode):
                 if level >= depth:
@@ -153,7 +173,7 @@ def empty(top: str) -> None:
     What lies deep is first moved up, so that neither a path nor a stack can get too long.
     """
     serial = 0
-    here = _open_folder(top)
+    here = _open_own(top)
     try:
         while names := os.listdir(here):
             for name in names:

@@ -1,12 +1,8 @@
 """The files that a run leaves for its caller."""
 
-# `os` and not `pathlib`: it has the calls by descriptor, and this is done many times a second.
-# ruff: noqa: PTH208
-
 from __future__ import annotations
 
 import base64
-import os
 import stat
 from typing import Final
 
@@ -70,7 +66,11 @@ def plots(place: str, limits: Limits) -> list[frames.Message]:
     """The figures saved since the last time; they go away."""
     found: list[frames.Message] = []
     room = limits.files_out_bytes
-    for name in sorted(os.listdir(place)):
+    try:
+        names = sorted(folder.names(place))
+    except folder.FolderError:
+        return found  # user code took it away
+    for name in names:
         if len(found) < limits.plots and _is_text(name):
             try:
                 content = folder.take(place, name, room)

@@ -11,36 +11,84 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
-_PROC: Final = Path("/proc")
+_PROC: Final = "/proc"
 _ALL: Final = -1
 _PAUSE: Final = 0.002
+_DEAD: Final = ("Z", "X")
+HEADLESS: Final = "headless"
+"""Its first thread has ended, and others go on: then /proc shows it as dead, without memory and open files."""
+_STOPPED: Final = ("T", "t")
 _QUIET_LOOKS: Final = 2
 """A listing of /proc is no snapshot."""
 
 
-def of_user(user: int) -> Iterator[int]:
+class Process(NamedTuple):
+    """A process that lives."""
+
+    place: str
+    """Its folder in /proc."""
+    state: str
+    """As /proc has it, or `HEADLESS`."""
+
+
+def of_user(user: int) -> Iterator[Process]:
     """The living processes of a user, by /proc."""
     for name in os.listdir(_PROC):
         if not name.isdigit():
             continue
+        place = f"{_PROC}/{name}"
         with contextlib.suppress(OSError):
             # A process that cannot be looked into belongs to root as far as /proc's owners tell.
-            if os.stat(_PROC / name).st_uid not in (user, 0):
+            if os.stat(place).st_uid not in (user, 0):
                 continue
-            if _alive_with_uid(int(name)) == user:
-                yield int(name)
+            uid, state = _look(place)
+            if uid == user and state not in _DEAD:
+                yield Process(place, state)
 
 
-def _alive_with_uid(pid: int) -> int | None:
-    uid = None
-    for line in (_PROC / str(pid) / "status").read_text().splitlines():
-        if line.startswith("State:") and line.split()[1] in ("Z", "X"):
-            return None
-        if line.startswith("Uid:"):
-            uid = int(line.split()[1])
-    return uid
+def _look(place: str) -> tuple[int, str]:
+    """User and state. A process may have a name that looks like lines of this file; what is true comes after it."""
+    fields: dict[str, str] = {}
+    for line in Path(f"{place}/status").read_text(errors="replace").splitlines():
+        key, _, value = line.partition(":")
+        fields[key] = value
+    try:
+        state = fields["State"].split()[0]
+        if state in _DEAD and int(fields["Threads"]) > 1:
+            state = HEADLESS
+        return int(fields["Uid"].split()[0]), state
+    except (KeyError, IndexError, ValueError):
+        return 0, _DEAD[0]  # it is about to end
+
+
+def pause_all(user: int, seconds: float) -> bool:
+    """Stop every process of the user, for a warden as `end_all`; whether they are."""
+    deadline = time.monotonic() + seconds
+    quiet = 0
+    while quiet < _QUIET_LOOKS:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(_ALL, signal.SIGSTOP)
+        if are_paused(user):
+            quiet += 1
+            continue
+        quiet = 0
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_PAUSE)
+    return True
+
+
+def are_paused(user: int) -> bool:
+    """Whether nothing of the user goes on."""
+    return all(process.state in _STOPPED for process in of_user(user))
+
+
+def go_on() -> None:
+    """The end of a pause."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(_ALL, signal.SIGCONT)
 
 
 def reap() -> dict[int, int]:

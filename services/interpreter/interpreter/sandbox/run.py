@@ -33,7 +33,7 @@ class Streams:
     feed: Feed | None = None
     results: int | None = None
     """Where the answer comes from; without it, the exit code is the answer."""
-    decoder: frames.Decoder = field(default_factory=lambda: frames.Decoder(1024 * 1024))
+    decoder: frames.Decoder = field(default_factory=lambda: frames.Decoder(2 * 1024 * 1024))
 
 
 @dataclass

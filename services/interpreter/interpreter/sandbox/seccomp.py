@@ -2,8 +2,9 @@
 
 It is a list of what is refused, since numpy, pandas and whatever a user imports call what they will. Sockets are
 refused whole, but for a connected pair of streams, which asyncio needs; io_uring, which could open sockets past the
-filter, is refused too. What outlives its process or counts to nobody (System V and POSIX queues, memfd, large pipes)
-is refused so that limits and clean-up stay complete.
+filter, is refused too. What outlives its process or counts to nobody is refused so that limits and clean-up stay
+complete: System V and POSIX queues, memfd, large pipes, pages given to pipes, descriptors on their way through a
+socket, attributes of files, watches of files, threads with open files of their own.
 """
 
 from __future__ import annotations
@@ -33,11 +34,17 @@ _OFFSET_ARGS: Final = 16
 
 _X32_BIT: Final = 0x40000000
 _NAMESPACE_FLAGS: Final = 0x7E020000
+_CLONE_FILES: Final = 0x400
+_CLONE_THREAD: Final = 0x10000
+_CLOSE_RANGE_UNSHARE: Final = 2
 _AF_UNIX: Final = 1
 _SOCK_STREAM: Final = 1
 _SOCK_TYPE_MASK: Final = 0xF
 _F_SETPIPE_SZ: Final = 1031
 _PR_SET_DUMPABLE: Final = 4
+_S_IFMT: Final = 0xF000
+_S_IFCHR: Final = 0x2000
+_S_IFBLK: Final = 0x6000
 _ANY_BIT: Final = 0xFFFFFFFF
 
 _PR_SET_SECCOMP: Final = 22
@@ -69,6 +76,7 @@ NUMBERS: Final[dict[str, tuple[int | None, int | None]]] = {
     "clock_settime": (227, 112),
     "clone": (56, 220),
     "clone3": (435, 435),
+    "close_range": (436, 436),
     "connect": (42, 203),
     "create_module": (174, None),
     "delete_module": (176, 106),
@@ -76,10 +84,15 @@ NUMBERS: Final[dict[str, tuple[int | None, int | None]]] = {
     "fcntl": (72, 25),
     "finit_module": (313, 273),
     "fsconfig": (431, 431),
+    "fsetxattr": (190, 7),
     "fsmount": (432, 432),
     "fsopen": (430, 430),
     "fspick": (433, 433),
     "init_module": (175, 105),
+    "inotify_add_watch": (254, 27),
+    "inotify_init": (253, None),
+    "inotify_init1": (294, 26),
+    "io_setup": (206, 0),
     "io_uring_enter": (426, 426),
     "io_uring_register": (427, 427),
     "io_uring_setup": (425, 425),
@@ -91,10 +104,13 @@ NUMBERS: Final[dict[str, tuple[int | None, int | None]]] = {
     "keyctl": (250, 219),
     "listen": (50, 201),
     "lookup_dcookie": (212, 18),
+    "lsetxattr": (189, 6),
     "mbind": (237, 235),
     "memfd_create": (319, 279),
     "memfd_secret": (447, 447),
     "migrate_pages": (256, 238),
+    "mknod": (133, None),
+    "mknodat": (259, 33),
     "modify_ldt": (154, None),
     "mount": (165, 40),
     "mount_setattr": (442, 442),
@@ -129,6 +145,7 @@ NUMBERS: Final[dict[str, tuple[int | None, int | None]]] = {
     "semop": (65, 193),
     "semtimedop": (220, 192),
     "sendmmsg": (307, 269),
+    "sendmsg": (46, 211),
     "sendto": (44, 206),
     "set_mempolicy": (238, 237),
     "setdomainname": (171, 162),
@@ -136,6 +153,8 @@ NUMBERS: Final[dict[str, tuple[int | None, int | None]]] = {
     "setns": (308, 268),
     "setsockopt": (54, 208),
     "settimeofday": (164, 170),
+    "setxattr": (188, 5),
+    "setxattrat": (463, 463),
     "shmat": (30, 196),
     "shmctl": (31, 195),
     "shmget": (29, 194),
@@ -151,13 +170,16 @@ NUMBERS: Final[dict[str, tuple[int | None, int | None]]] = {
     "userfaultfd": (323, 282),
     "ustat": (136, None),
     "vhangup": (153, 58),
+    "vmsplice": (278, 75),
 }
 
 # Refused by their arguments, below.
-_BY_ARGUMENT: Final = ("clone", "fcntl", "prctl", "sendto", "socketpair")
+_BY_ARGUMENT: Final = ("clone", "close_range", "fcntl", "mknod", "mknodat", "prctl", "sendto", "socketpair")
 # glibc falls back to clone, whose flags a filter can see; clone3's lie in memory, where it cannot look.
 _ABSENT: Final = ("clone3",)
-_NETWORK: Final = ("accept", "accept4", "bind", "connect", "listen", "sendmmsg", "setsockopt", "socket")
+_NETWORK: Final = ("accept", "accept4", "bind", "connect", "listen", "sendmmsg", "sendmsg", "setsockopt", "socket")
+# As on file systems without them, which every program that copies files knows.
+_ATTRIBUTES: Final = ("fsetxattr", "lsetxattr", "setxattr", "setxattrat")
 
 
 def _op(code: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:
@@ -190,6 +212,25 @@ def _refuse_if_any(loads: Iterable[bytes], mask: int, code: int) -> list[bytes]:
     return [*body, _op(_RETURN, _ALLOW)]
 
 
+def _clone() -> list[bytes]:
+    """No new namespaces; and no thread with a table of open files of its own, which /proc shows elsewhere."""
+    return [
+        *(_argument(0), _op(_AND, _NAMESPACE_FLAGS), _op(_EQUAL, 0, 1, 0), _refuse(errno.EPERM)),
+        *_refuse_if(0, _CLONE_THREAD | _CLONE_FILES, _CLONE_THREAD, errno.EPERM),
+    ]
+
+
+def _no_device(mode: int) -> list[bytes]:
+    """Its mode is the argument of that number. gVisor of 2022 lets anyone make them."""
+    load = (_argument(mode), _op(_AND, _S_IFMT))
+    kinds = (_S_IFCHR, _S_IFBLK)
+    return [
+        *load,
+        *(step for kind in kinds for step in (_op(_EQUAL, kind, 0, 1), _refuse(errno.EPERM))),
+        _op(_RETURN, _ALLOW),
+    ]
+
+
 def _stream_pair_only() -> list[bytes]:
     return [
         _argument(0),
@@ -200,6 +241,13 @@ def _stream_pair_only() -> list[bytes]:
         _op(_RETURN, _ALLOW),
         _refuse(errno.EACCES),
     ]
+
+
+def _answer(name: str) -> int:
+    for names, number in ((_ABSENT, errno.ENOSYS), (_NETWORK, errno.EACCES), (_ATTRIBUTES, errno.EOPNOTSUPP)):
+        if name in names:
+            return number
+    return errno.EPERM
 
 
 def program(machine: Machine) -> bytes:
@@ -214,15 +262,17 @@ def program(machine: Machine) -> bytes:
         _op(_GREATER_EQUAL, _X32_BIT, 0, 1),
         _refuse(errno.ENOSYS),
     ]
-    code += _when(number["clone"], _refuse_if_any([_argument(0)], _NAMESPACE_FLAGS, errno.EPERM))
+    code += _when(number["clone"], _clone())
+    code += _when(number["close_range"], _refuse_if(2, _CLOSE_RANGE_UNSHARE, _CLOSE_RANGE_UNSHARE, errno.EPERM))
+    code += _when(number["mknod"], _no_device(1))
+    code += _when(number["mknodat"], _no_device(2))
     code += _when(number["fcntl"], _refuse_if(1, _ANY_BIT, _F_SETPIPE_SZ, errno.EPERM))
     # A process that cannot be looked into could hold files that nobody counts.
     code += _when(number["prctl"], _refuse_if(0, _ANY_BIT, _PR_SET_DUMPABLE, errno.EPERM))
     code += _when(number["sendto"], _refuse_if_any([_argument(4), _argument(4, high=True)], _ANY_BIT, errno.EACCES))
     code += _when(number["socketpair"], _stream_pair_only())
     for name in sorted(NUMBERS.keys() - set(_BY_ARGUMENT)):
-        answer = errno.ENOSYS if name in _ABSENT else errno.EACCES if name in _NETWORK else errno.EPERM
-        code += _when(number[name], [_refuse(answer)])
+        code += _when(number[name], [_refuse(_answer(name))])
     return b"".join([*code, _op(_RETURN, _ALLOW)])
 
 

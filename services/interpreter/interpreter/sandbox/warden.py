@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import json
 import os
 import select
 import signal
@@ -24,6 +25,7 @@ from interpreter.sandbox.run import Ending, GoneError, Run, Streams
 from interpreter.sandbox.usage import Watch
 
 _IDLE_LOOK_SECONDS: Final = 0.5
+_PAUSE_SECONDS: Final = 2.0
 _END_SECONDS: Final = 5.0
 _ENDED: Final = frozenset({"answered", "exited"})
 """Endings that nobody had to force."""
@@ -62,19 +64,20 @@ class Warden:
                 ended = processes.reap()
                 if self._python is not None and self._python.pid in ended:
                     return False
-            if self._python is not None and self._watch.breach() is not None:
-                return False
+            if self._watch.breach() or not processes.are_paused(self._place.who.user):
+                return False  # a timer that sends SIGCONT ends the pause, so its code ran on its own time
 
     def _execute(self, request: frames.Message) -> frames.Message:
         try:
             for file in request["files"]:
                 folder.put(self._place.work, file["name"], base64.b64decode(file["content"]))
+            before = output.marks(self._place.work, self._place.limits)
+            self._watch.peak_memory = 0
+            started = time.monotonic()
+            streams = self._start(request)
+            processes.go_on()
         except folder.FolderError as error:
             return {"refused": str(error), "ended": request["final"]}
-        before = output.marks(self._place.work, self._place.limits)
-        self._watch.peak_memory = 0
-        started = time.monotonic()
-        streams = self._start(request)
         ending = Run(
             streams,
             self._watch,
@@ -94,7 +97,9 @@ class Warden:
         # A last look: what was over the limit for less than a moment's time is still there.
         if ending.status in _ENDED and (breach := self._watch.breach()):
             ending, over = Ending(breach), True
-        if over:
+        # What a session left running neither works nor grows until the next run, whose time it is then.
+        if over or not processes.pause_all(self._place.who.user, _PAUSE_SECONDS):
+            over = True
             processes.end_all(self._place.who.user, _END_SECONDS)
         files, skipped = output.collect(self._place.work, before, self._place.limits)
         reply = answer.describe(ending, request["language"], self._place.limits)
@@ -182,5 +187,7 @@ def main(place: launch.Place, channel: int) -> None:
     except BrokenPipeError:
         pass  # the server is gone; the zygote cleans up
     except Exception as error:
-        sys.stderr.write(f'{{"level": "error", "message": "warden failed", "error": {type(error).__name__!r}}}\n')
+        sys.stderr.write(
+            json.dumps({"level": "error", "message": "warden failed", "error": type(error).__name__}) + "\n"
+        )
         raise
