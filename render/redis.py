@@ -16,7 +16,9 @@ USERS: Final[Mapping[str, str]] = {
 
 def redis_acl(passwords: Mapping[str, str]) -> str:
     """An `aclfile`; `passwords` by user, one for each of `USERS`."""
-    lines = ["user default off sanitize-payload resetchannels -@all"]
+    # Nobody can be the default user, which is off and has no password. But Redis replays its log under that name, and
+    # leaves out of a transaction what the user may not do: without rights here a restart would lose it, silently.
+    lines = ["user default off resetpass sanitize-payload ~* &* +@all"]
     lines += [
         f"user {user} on >{passwords[user]} sanitize-payload resetchannels {rules}" for user, rules in USERS.items()
     ]

@@ -3,10 +3,12 @@
 Debian's Redis is 7.0, the image's 8: `CLIENT SETINFO` came in between and is left out where the server is older.
 """
 
+import contextlib
 import re
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -48,9 +50,9 @@ class Client:
         self._socket.close()
 
 
-@pytest.fixture(scope="module")
-def redis(tool: Tool) -> Iterator[int]:
-    """The server's port on the loopback; the rendered configuration lies in a folder of the test's own."""
+@contextlib.contextmanager
+def prepared(tool: Tool) -> Iterator[tuple[list[str], int, Path]]:
+    """The server's command, its port on the loopback and its log; all lie in a folder of the test's own."""
     server = tool("redis-server")
     acl = redis_acl(PASSWORDS)
     if _version(server) < KNOWS_SETINFO:
@@ -68,8 +70,14 @@ def redis(tool: Tool) -> Iterator[int]:
         ):
             assert f"{line}\n" in config
             config = config.replace(f"{line}\n", f"{local}\n")
-        with serving([server, str(write(folder / "redis.conf", config))], port, folder / "log"):
-            yield port
+        yield [server, str(write(folder / "redis.conf", config))], port, folder / "log"
+
+
+@pytest.fixture(scope="module")
+def redis(tool: Tool) -> Iterator[int]:
+    """The port of a server that runs."""
+    with prepared(tool) as (command, port, log), serving(command, port, log):
+        yield port
 
 
 def _version(server: str) -> tuple[int, int]:
@@ -165,7 +173,8 @@ def test_a_client_may_do_nothing_else(ask: Ask, user: str, command: str) -> None
 
 
 def test_nobody_comes_in_without_a_name_and_its_password(redis: int) -> None:
-    for client, greeting in ((Client(redis), None), (Client(redis, "agents", "wrong"), "-WRONGPASS")):
+    wrong = [(Client(redis, user, "wrong"), "-WRONGPASS") for user in ("agents", "default")]
+    for client, greeting in ((Client(redis), None), *wrong):
         assert greeting is None or client.greeting.startswith(greeting)
         assert client.ask("PING").startswith("-NOAUTH")
         client.close()
@@ -175,3 +184,23 @@ def test_answers_may_be_evicted_and_queued_jobs_not(ask: Ask) -> None:
     assert "volatile-lru" in ask("admin", "CONFIG GET maxmemory-policy")
     assert "536870912" in ask("admin", "CONFIG GET maxmemory")
     assert "yes" in ask("admin", "CONFIG GET appendonly")
+
+
+def test_what_was_written_in_one_step_is_there_after_a_restart(tool: Tool) -> None:
+    """Queues move jobs by transactions and scripts, which the log keeps as transactions."""
+    with prepared(tool) as (command, port, log):
+        with serving(command, port, log):
+            n8n = Client(port, "n8n")
+            for line in ("MULTI", "SET bull:jobs:1 waiting", "LPUSH bull:jobs:wait 1", "EXEC"):
+                n8n.ask(*line.split())
+            n8n.ask("EVAL", "redis.call('SET',KEYS[1],'moved') redis.call('SET',KEYS[2],'x')", "2", "bull:a", "bull:b")
+            n8n.close()
+        with serving(command, port, log):
+            n8n = Client(port, "n8n")
+            found = [n8n.ask("GET", name) for name in ("bull:jobs:1", "bull:a", "bull:b")]
+            waiting = n8n.ask("LLEN", "bull:jobs:wait")
+            n8n.close()
+            admin = Client(port, "admin")
+            refused = admin.ask("ACL", "LOG")
+            admin.close()
+    assert ["waiting" in found[0], "moved" in found[1], "x" in found[2], waiting] == [True, True, True, ":1"], refused

@@ -23,10 +23,10 @@ def users() -> dict[str, list[str]]:
     return {line[1]: line[2:] for line in lines}
 
 
-def test_the_default_user_is_off_and_may_do_nothing() -> None:
-    assert users()["default"][:1] == ["off"]
-    assert users()["default"][-1] == "-@all"
-    assert not any(rule.startswith((">", "nopass", "~", "+")) for rule in users()["default"])
+def test_nobody_can_be_the_default_user_who_replays_the_log() -> None:
+    assert users()["default"][:2] == ["off", "resetpass"]
+    assert users()["default"][-3:] == ["~*", "&*", "+@all"]
+    assert not any(rule.startswith((">", "#", "nopass", "on")) for rule in users()["default"])
 
 
 def test_each_client_of_the_graph_has_a_user_with_its_own_password() -> None:
@@ -49,7 +49,8 @@ def test_a_client_sees_its_own_keys_and_is_no_administrator(user: str) -> None:
 
 def test_no_two_clients_share_a_key() -> None:
     patterns = {user: {rule[1:-1] for rule in rules if rule.startswith("~")} for user, rules in users().items()}
-    del patterns["admin"]
+    for everything in ("admin", "default"):
+        del patterns[everything]
     assert all(patterns[user] for user in ("agents", "litellm", "n8n"))
     for user, own in patterns.items():
         others = {p for other, found in patterns.items() if other != user for p in found}

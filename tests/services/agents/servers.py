@@ -1,6 +1,7 @@
-"""Real Redis and Postgres, private to a test session, on loopback."""
+"""Real Redis and Postgres, private to a test session, on loopback, and what a deployment sets beside addresses."""
 
 import contextlib
+import json
 import os
 import random
 import shutil
@@ -12,6 +13,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 PASSWORDS = {"redis": "secret-of-redis-password", "postgres": "secret-of-postgres-password"}
+PRICES = json.dumps(
+    {
+        "vllm_local": [0, 0],
+        "claude_small": [1, 5],
+        "claude_sonnet": [3, 15],
+        "claude_opus": [5, 25],
+        "openrouter_mixtral": [2, 6],
+    }
+)
+"""As the program renders them."""
 
 
 def free_port() -> int:
@@ -50,7 +61,7 @@ class Redis:
         self._folder = folder
         acl = folder / "users.acl"
         acl.write_text(
-            "user default off sanitize-payload resetchannels -@all\n"
+            "user default off resetpass sanitize-payload ~* &* +@all\n"
             f"user agents on >{PASSWORDS['redis']} sanitize-payload resetchannels"
             " ~agents:* ~autoclaim:agents:* &agents:* +@all -@admin -@dangerous +info\n"
         )
