@@ -159,7 +159,7 @@ class Settings:
     cache_shared: bool
     """Whether users share cached model answers."""
     off_peak: str
-    """Window for heavy jobs, local time, `HH:MM-HH:MM`."""
+    """Window for heavy jobs, `HH:MM-HH:MM` in UTC, which is the containers' time."""
     claude_api_key: Secret | None
     openrouter_api_key: Secret | None
     langgraph_api_key: Secret | None

@@ -34,7 +34,7 @@ from qdrant_client import AsyncQdrantClient  # noqa: E402
 from training import corpus  # noqa: E402
 
 from tests.services.agents.embedding import SIZE  # noqa: E402
-from tests.services.agents.servers import Postgres, Redis, free_port, running, wait_until  # noqa: E402
+from tests.services.agents.servers import PRICES, Postgres, Redis, free_port, running, wait_until  # noqa: E402
 from tests.services.agents.stand_in import StandIn  # noqa: E402
 
 CHUNKS: Final = 256
@@ -126,6 +126,7 @@ def rows(rounds: int) -> list[str]:
             "postgres_port": postgres.port,
             "redis_host": "127.0.0.1",
             "redis_port": redis.port,
+            "prices": PRICES,
             "embedding_size": SIZE,
             "embeddings_url": stack.enter_context(_embeddings()),
             "config_dir": folder / "config",

@@ -1,13 +1,14 @@
 """`python -m mesh_agents [serve | api | worker | openapi]`.
 
-`serve`, the default, is what the container runs: the API and `AGENTS_WORKERS` workers, each a process of its own. One
-that dies is started again; its runs go on elsewhere from their checkpoints.
+`serve`, the default, is what the container runs: the API in `AGENTS_API_PROCESSES` and `AGENTS_WORKERS` workers, each a
+process of its own. One that dies is started again; its runs go on elsewhere from their checkpoints.
 """
 
 import asyncio
 import json
 import os
 import signal
+import socket
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
@@ -29,17 +30,19 @@ def _api(settings: Settings) -> None:
 
     from mesh_agents.api.app import make_app
 
-    uvicorn.run(
+    config = uvicorn.Config(
         make_app(settings),
-        host=settings.host,
-        port=settings.port,
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         timeout_graceful_shutdown=int(_GRACE_SECONDS) - 5,
         # The proxy in front keeps connections; it must not find them closed just when it sends.
         timeout_keep_alive=75,
     )
+    # Each process has a socket of its own on the one port: the kernel deals out connections, to those that live.
+    with socket.create_server((settings.host, settings.port), reuse_port=True) as listening:
+        uvicorn.Server(config).run([listening])
 
 
 def _worker(settings: Settings) -> None:
@@ -52,7 +55,7 @@ def _worker(settings: Settings) -> None:
 
 def _serve(settings: Settings) -> None:
     settings.check_secrets()
-    asyncio.run(_keep(["api", *["worker"] * settings.workers]))
+    asyncio.run(_keep(["api"] * settings.api_processes + ["worker"] * settings.workers))
 
 
 async def _keep(roles: list[str]) -> None:

@@ -35,6 +35,8 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=1, le=65535)
     config_dir: Path = Path("/config")
+    api_processes: int = Field(default=2, ge=1, le=16)
+    """Of the API, which share its port: as many as the service has CPUs."""
     workers: int = Field(default=2, ge=1, le=16)
     """Worker processes beside the API."""
     runs_per_worker: int = Field(default=4, ge=1, le=64)
@@ -68,9 +70,9 @@ class Settings(BaseSettings):
     """Cosine similarity below which a passage counts as irrelevant; it depends on the embedding model."""
 
     off_peak: str = "22:00-06:00"
-    """When heavy jobs may start, local time of the container."""
-    prices: str = "{}"
-    """JSON of model -> [in, out], US dollars for a million tokens, over the defaults."""
+    """When heavy jobs may start, by the container's clock: UTC, unless it is told otherwise."""
+    prices: str = ""
+    """JSON of model -> [in, out], US dollars for a million tokens, of every model; the program's settings say them."""
 
     max_steps: int = Field(default=24, ge=1)
     max_tokens: int = Field(default=200_000, ge=1)

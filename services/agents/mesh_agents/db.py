@@ -9,16 +9,30 @@ from typing import Any, Final
 import psycopg
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from psycopg.rows import DictRow, dict_row
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import AsyncConnectionPool
 
 from mesh_agents.config import Settings
-from mesh_agents.errors import unavailable
+from mesh_agents.errors import ApiError, unavailable
 
 Pool = AsyncConnectionPool[psycopg.AsyncConnection[DictRow]]
 
 _MIGRATION_LOCK: Final = 7_305_001
 """Number of the advisory lock under which one process at a time makes the tables."""
 _WAIT_SECONDS: Final = 5.0
+
+
+class DatabaseAwayError(ApiError):
+    """503, told from those of models and tools: who works on a run lets go of it and leaves its end to others."""
+
+    def __init__(self, what: str = "the database") -> None:
+        told = unavailable(what)
+        super().__init__(
+            told.status, str(told), code=str(told.body.code), kind=told.body.type, retry_after=told.retry_after
+        )
+
+
+AWAY: Final = (DatabaseAwayError, psycopg.OperationalError, psycopg.InterfaceError)
+"""What a database that is away, or goes away, raises here or inside LangGraph."""
 
 
 def make_pool(settings: Settings, size: int = 10) -> Pool:
@@ -50,16 +64,16 @@ async def connection(pool: Pool) -> AsyncIterator[psycopg.AsyncConnection[DictRo
     """A connection of the pool.
 
     Raises:
-        ApiError: 503, Postgres is away.
+        DatabaseAwayError: Postgres is away.
 
     """
     try:
         async with pool.connection() as held:
             yield held
-    except (PoolTimeout, psycopg.OperationalError) as error:
-        raise unavailable("the database") from error
-    except psycopg.errors.UndefinedTable as error:
-        raise unavailable("the database (its tables are being made)") from error
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        raise DatabaseAwayError from error
+    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as error:
+        raise DatabaseAwayError("the database (its tables are being made)") from error
 
 
 async def migrate(pool: Pool) -> None:

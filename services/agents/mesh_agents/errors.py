@@ -55,6 +55,11 @@ def unavailable(what: str) -> ApiError:
     )
 
 
+def failed() -> ApiError:
+    """Something that nobody foresaw."""
+    return ApiError(500, "the service failed; the log has the request's id", code="internal", kind="server_error")
+
+
 def not_found(what: str, name: str) -> ApiError:
     """No such thing, or it belongs to another tenant."""
     return ApiError(404, f"there is no {what} {name!r}", code=f"{what}_not_found")

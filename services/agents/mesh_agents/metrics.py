@@ -22,7 +22,14 @@ FIRST_TOKEN_SECONDS: Final = Histogram(
     "agents_first_token_seconds", "Until the model began", ["model"], buckets=_SECONDS
 )
 MODEL_CALLS: Final = Counter("agents_model_calls_total", "Calls of the model proxy", ["model", "outcome"])
-TOKENS: Final = Counter("agents_tokens_total", "Tokens, as the proxy counts them", ["model", "direction"])
+ASKED_AGAIN: Final = Counter(
+    "agents_model_asked_again_total", "Answers that broke, and were asked for again", ["model"]
+)
+TOKENS: Final = Counter(
+    "agents_tokens_total",
+    "Tokens, as the proxy counts them; of answers that broke, an estimate",
+    ["model", "direction"],
+)
 COST_USD: Final = Counter("agents_cost_usd_total", "Cost by the price list", ["model"])
 RUNS: Final = Counter("agents_runs_total", "Runs that came to an end", ["status", "reason"])
 RUN_SECONDS: Final = Histogram("agents_run_seconds", "Duration of a run", buckets=(1, 5, 15, 60, 180, 600, 1800, 3600))

@@ -36,6 +36,8 @@ CREATE TABLE IF NOT EXISTS runs (
     ended_at timestamptz,
     UNIQUE (tenant, idempotency_key)
 );
+-- How often a worker took it up and did not give it back.
+ALTER TABLE runs ADD COLUMN IF NOT EXISTS attempts integer NOT NULL DEFAULT 0;
 CREATE INDEX IF NOT EXISTS runs_open ON runs (status) WHERE status IN ('waiting', 'queued', 'running');
 
 CREATE TABLE IF NOT EXISTS run_events (

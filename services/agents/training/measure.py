@@ -20,10 +20,13 @@ ANSWER_TOKENS: Final = {
 CONTEXT_TOKENS: Final = {Route.SEARCH: 2500, Route.MULTI_STEP: 6000}
 """Assumed tokens of found passages and of earlier steps."""
 
+PRICES: Final = Prices({"vllm_local": (0, 0), "claude_small": (1, 5), "claude_sonnet": (3, 15), "claude_opus": (5, 25)})
+"""List prices of the default models, US dollars for a million tokens, in and out."""
+
 
 def measure(pairs: list[tuple[str, str]]) -> dict[str, Any]:
     """Accuracy, decision time in ms and estimated cost against sending everything to Opus, for labelled prompts."""
-    router, prices = Router.load(), Prices.default()
+    router = Router.load()
     right, times, routed, opus, wrong = 0, [], 0.0, 0.0, []
     for prompt, label in pairs:
         decision = router.decide(prompt)
@@ -33,8 +36,8 @@ def measure(pairs: list[tuple[str, str]]) -> dict[str, Any]:
             wrong.append((label, decision.route.value, prompt))
         true = Route(label)
         tokens = len(prompt) // 4 + CONTEXT_TOKENS.get(true, 0), ANSWER_TOKENS[true]
-        routed += prices.cost(MODELS[decision.route], *tokens)
-        opus += prices.cost("claude_opus", *tokens)
+        routed += PRICES.cost(MODELS[decision.route], *tokens)
+        opus += PRICES.cost("claude_opus", *tokens)
     return {
         "prompts": len(pairs),
         "accuracy": right / len(pairs),

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,13 +23,15 @@ from mesh_agents.api.app import make_app  # noqa: E402
 from mesh_agents.config import SECRETS, Settings  # noqa: E402
 
 from tests.services.agents.embedding import SIZE  # noqa: E402
-from tests.services.agents.servers import Postgres, Redis, free_port, running, wait_until  # noqa: E402
+from tests.services.agents.servers import PRICES, Postgres, Redis, free_port, running, wait_until  # noqa: E402
 from tests.services.agents.stand_in import StandIn  # noqa: E402
 
 ADDRESSES = ("LITELLM", "EMBEDDINGS", "WHISPER", "INTERPRETER", "OCR", "COMFYUI")
 KEY = "secret-of-api-key"
 RELEVANT = "0.25"
 """MiniLM's similarities are lower than those of bge-m3."""
+# For every `Settings` of the tests, as the deployment sets it for every process.
+os.environ["AGENTS_PRICES"] = PRICES
 
 
 @pytest.fixture(scope="session")
@@ -73,6 +76,7 @@ def config_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def environment(redis: Redis, postgres: Postgres, _upstream: StandIn, config_dir: Path) -> dict[str, str]:
     """What the deployment sets, with addresses of this machine."""
+    hour = time.localtime().tm_hour
     urls = {f"AGENTS_{name}_URL": _upstream.url for name in ADDRESSES}
     return {
         **urls,
@@ -82,12 +86,15 @@ def environment(redis: Redis, postgres: Postgres, _upstream: StandIn, config_dir
         "AGENTS_POSTGRES_HOST": "127.0.0.1",
         "AGENTS_POSTGRES_PORT": str(postgres.port),
         "AGENTS_QDRANT_URL": "http://127.0.0.1:9",
+        "AGENTS_PRICES": PRICES,
         "AGENTS_EMBEDDING_MODEL": "all-MiniLM-L6-v2",
         "AGENTS_EMBEDDING_SIZE": str(SIZE),
         "AGENTS_MIN_SCORE": RELEVANT,
         "AGENTS_LEASE_SECONDS": "3",
         "AGENTS_MAX_WAITING_RUNS": "20",
         "AGENTS_MAX_BODY_MIB": "2",
+        # Closed, whatever the hour of the tests.
+        "AGENTS_OFF_PEAK": f"{(hour + 2) % 24:02}:00-{(hour + 3) % 24:02}:00",
     }
 
 

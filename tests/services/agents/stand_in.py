@@ -27,14 +27,26 @@ KEYS = {
     "/v1/audio/transcriptions": "whisper-key",
 }
 
+PNG = b"\x89PNG\r\n\x1a\n" + b"\x00\x00\x00\rIHDR" + (64).to_bytes(4, "big") * 2 + b"\x08\x02\x00\x00\x00"
+"""The beginning of an image, which is all that the agents look at."""
+
 
 @dataclass
 class Say:
-    """What the model says, and how it fails: `cut`, `error_event`, `status:NNN`, `malformed`."""
+    """What the model says, and how it fails: `status:NNN`, `malformed`, and in the middle of its answer:
+
+    `cut`: the answer ends as if it were whole; `error_event`: with an error, and no `[DONE]`; `drop`: with the
+    connection; `senseless`: an event is no object; `no_done`, `no_reason`: all is said, and one of the two signs of it
+    is missing; `error_reason`: that sign says that it failed.
+    """
 
     text: str = "fine"
     tool_calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    raw_calls: Any = None
+    """In their place, whatever it is."""
     fault: str | None = None
+    words: int | None = None
+    """Of a stream before its fault; if it is not said, half of them."""
     delay: float = 0.0
     """Seconds before the answer, or before each word of a stream."""
 
@@ -77,6 +89,11 @@ class StandIn:
         self.converted: list[bytes] = []
         self.embedding_fault_after: int | None = None
         self.execute_delay = 0.0
+        self.convert_delay = 0.0
+        self.output = "42\n"
+        self.transcript = "please order forty chairs"
+        self.raw: dict[str, bytes] = {}
+        """Path -> what it answers instead, with status 200."""
         self.ocr_text: str | None = "# Scanned\n\nThe lighthouse was built in 1871."
 
     def start(self) -> None:
@@ -114,27 +131,40 @@ class StandIn:
         if payload.get("stream"):
             return StreamingResponse(self._stream(payload, say), media_type="text/event-stream")
         await asyncio.sleep(say.delay)
-        return JSONResponse(_body(payload, say))
+        response = Response(json.dumps(_body(payload, say)), media_type="application/json")
+        if say.fault in ("cut", "drop"):
+            response.body = response.body[: len(response.body) // 2]  # shorter than it says: the server hangs up
+        return response
 
     async def _stream(self, payload: dict[str, Any], say: Say) -> AsyncIterator[str]:
         words = say.text.split(" ")
+        faulty = say.fault in ("cut", "error_event", "drop", "senseless")
+        last = len(words) // 2 if say.words is None else say.words
+        yield _event(_chunk(payload, {"role": "assistant", "content": ""}))
         for index, word in enumerate(words):
             await asyncio.sleep(say.delay)
-            if say.fault and index == len(words) // 2:
+            if faulty and index == last:
                 if say.fault == "error_event":
-                    yield f"data: {json.dumps({'error': {'message': 'overloaded', 'code': '529'}})}\n\n"
-                return  # an end without [DONE] and without a finish reason: a cut
-            text = word if index == 0 else f" {word}"
-            yield f"data: {json.dumps(_chunk(payload, {'content': text}))}\n\n"
-        yield f"data: {json.dumps(_chunk(payload, {}, 'stop'))}\n\n"
+                    yield _event({"error": {"message": "overloaded", "code": "529"}})
+                if say.fault == "senseless":
+                    yield _event([])
+                if say.fault == "drop":
+                    raise ConnectionAbortedError
+                return  # an end without [DONE] and without a finish reason
+            yield _event(_chunk(payload, {"content": word if index == 0 else f" {word}"}))
+        if say.fault != "no_reason":
+            yield _event(_chunk(payload, {}, "error" if say.fault == "error_reason" else "stop"))
         if (payload.get("stream_options") or {}).get("include_usage"):
             usage = {"prompt_tokens": 10, "completion_tokens": len(words), "total_tokens": 10 + len(words)}
-            yield f"data: {json.dumps({**_chunk(payload, {}), 'choices': [], 'usage': usage})}\n\n"
-        yield "data: [DONE]\n\n"
+            yield _event({**_chunk(payload, {}), "choices": [], "usage": usage})
+        if say.fault != "no_done":
+            yield "data: [DONE]\n\n"
 
     async def _embeddings(self, request: Request) -> Response:
         if not self._authorized(request):
             return JSONResponse({"error": "bad key"}, 401)
+        if request.url.path in self.raw:
+            return Response(self.raw[request.url.path], media_type="application/json")
         texts = (await request.json())["input"]
         if len(texts) > 32:
             return JSONResponse({"error": "batch size > maximum allowed batch size 32"}, 413)
@@ -151,8 +181,11 @@ class StandIn:
             return JSONResponse({"error": "bad key"}, 401)
         self.executed.append((await request.json())["code"])
         await asyncio.sleep(self.execute_delay)
-        stream = {"text": "42\n", "truncated": False}
-        return JSONResponse({"status": "ok", "stdout": stream, "stderr": {"text": "", "truncated": False}})
+        if request.url.path in self.raw:
+            return Response(self.raw[request.url.path], media_type="application/json")
+        stream = {"text": self.output, "truncated": False}
+        body = {"status": "ok", "stdout": stream, "stderr": {"text": "", "truncated": False}}
+        return Response(json.dumps(body), media_type="application/json")
 
     async def _convert(self, request: Request) -> Response:
         if request.headers.get("x-api-key") != "secret-of-ocr-key":
@@ -160,6 +193,9 @@ class StandIn:
         async with request.form() as form:
             upload: Any = form["files"]
             self.converted.append(await upload.read())
+        await asyncio.sleep(self.convert_delay)
+        if request.url.path in self.raw:
+            return Response(self.raw[request.url.path], media_type="application/json")
         if self.ocr_text is None:
             return JSONResponse({"status": "failure", "document": {}, "errors": ["unreadable"]})
         return JSONResponse({"status": "success", "document": {"md_content": self.ocr_text}})
@@ -167,7 +203,13 @@ class StandIn:
     async def _transcribe(self, request: Request) -> Response:
         if not self._authorized(request):
             return JSONResponse({"error": "bad key"}, 401)
-        return JSONResponse({"text": "please order forty chairs"})
+        if request.url.path in self.raw:
+            return Response(self.raw[request.url.path], media_type="application/json")
+        return JSONResponse({"text": self.transcript})
+
+
+def _event(content: Any) -> str:
+    return f"data: {json.dumps(content)}\n\n"
 
 
 def _body(payload: dict[str, Any], say: Say) -> dict[str, Any]:
@@ -177,6 +219,8 @@ def _body(payload: dict[str, Any], say: Say) -> dict[str, Any]:
             {"id": f"call_{i}", "type": "function", "function": {"name": name, "arguments": json.dumps(arguments)}}
             for i, (name, arguments) in enumerate(say.tool_calls)
         ]
+    if say.raw_calls is not None:
+        message["tool_calls"] = say.raw_calls
     return {
         "id": "chatcmpl-1",
         "object": "chat.completion",

@@ -80,17 +80,6 @@ def test_a_caller_with_tools_leads_itself(client: openai.OpenAI, upstream: Stand
     assert len(upstream.chats) == 1
 
 
-@pytest.mark.parametrize("fault", ["cut", "error_event"])
-def test_a_cut_stream_is_one_clear_error(client: openai.OpenAI, upstream: StandIn, fault: str) -> None:
-    upstream.script = lambda _: Say("one two three four", fault=fault)
-    seen = []
-    with pytest.raises(openai.APIError, match=r"cut off|failed while"):  # noqa: PT012 - it comes while iterating
-        for chunk in _ask(client, "hi", stream=True):
-            seen.append(chunk.choices[0].delta.content)  # noqa: PERF401 - what came before the error matters
-    assert seen == ["one", " two"]
-    assert len(upstream.chats) == 1, "no second answer behind the first"
-
-
 @pytest.mark.parametrize(
     ("fault", "error"),
     [
@@ -145,7 +134,7 @@ def test_no_route_but_health_answers_without_a_key(base_url: str) -> None:
     ("content", "code"),
     [
         (b"{", "invalid_json"),
-        (b"\xff\xfe\x00", "bad_request"),
+        (b"\xff\xfe\x00", "invalid_json"),
         (b"[]", "invalid_value"),
         (b'{"model": "auto", "messages": []}', "invalid_value"),
         (b'{"model": "auto", "messages": "hi"}', "invalid_value"),

@@ -18,14 +18,13 @@ from qdrant_client import AsyncQdrantClient
 
 from tests.services.agents.conftest import KEY, RELEVANT, serving
 from tests.services.agents.servers import Postgres, wait_until
-from tests.services.agents.stand_in import Say, StandIn
+from tests.services.agents.stand_in import PNG, Say, StandIn
 
 # Of the local mode alone.
 pytestmark = pytest.mark.filterwarnings("ignore:Payload indexes have no effect in the local Qdrant")
 
 LIGHTHOUSE = "The lighthouse at Cape Verity was built in 1871 by Elias Thorn. Its lamp is lit at dusk."
 BREAD = "Our bakery's sourdough needs twelve hours of rest before it goes into the oven at 240 degrees."
-PNG = b"\x89PNG\r\n\x1a\n" + b"\x00\x00\x00\rIHDR" + (64).to_bytes(4, "big") * 2 + b"\x08\x02\x00\x00\x00"
 
 
 @pytest.fixture
@@ -254,8 +253,26 @@ def test_a_number_without_meaning_is_found_by_its_digits(mine: httpx.Client) -> 
     hits = _found(mine, f"Which code does the unit report when a pump runs dry? {CODES[0]}")
     assert all(-1 <= hit["score"] <= 1 for hit in hits), "scores are similarities, however they were ranked"
     assert len({(hit["document"], hit["position"]) for hit in hits}) == len(hits) == 6, "found twice, shown once"
-    strange = _found(mine, f"{CODES[0]} Reykjavik chess Fischer Spassky rematch bishop endgame")
-    assert all(hit["score"] >= float(RELEVANT) for hit in strange), "a word in common makes nothing relevant"
+    chess = "Reykjavik chess Fischer Spassky rematch bishop endgame"
+    strange = _found(mine, f"pump hoses valve {chess}")
+    assert all(hit["score"] >= float(RELEVANT) for hit in strange), "words in common make nothing relevant"
+
+
+def test_a_passage_that_holds_the_name_asked_for_is_found_whatever_its_similarity(mine: httpx.Client) -> None:
+    """As long as few hold it: a name that stands everywhere tells nothing."""
+    for number in range(7):
+        _send(
+            mine, f"Paragraph {number} on the whales of the north, whose ship_code is known to all.", source=str(number)
+        )
+    _send(mine, "Whales sing at night. The plate beneath the hull reads QX_4711_B, in brass.", source="plate")
+    chess = "Reykjavik chess Fischer Spassky rematch bishop endgame"
+    assert _found(mine, chess) == []
+    [hit] = _found(mine, f"QX_4711_B {chess}")
+    assert hit["source"] == "plate"
+    assert hit["score"] < float(RELEVANT), "it would not be found by its meaning"
+    everywhere = _found(mine, f"ship_code {chess}")
+    assert all(hit["score"] >= float(RELEVANT) for hit in everywhere), "by its meaning, if at all"
+    assert _found(mine, f"QX_4711_C {chess}") == [], "a name that nobody wrote"
 
 
 def test_while_only_the_replica_is_there_search_goes_on(

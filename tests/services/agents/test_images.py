@@ -10,7 +10,7 @@ import pytest
 
 from tests.services.agents.comfyui import picture
 from tests.services.agents.conftest import KEY, Worker, serving
-from tests.services.agents.stand_in import Say, StandIn
+from tests.services.agents.stand_in import PNG, Say, StandIn
 from tests.services.agents.team import ASKED, PROMPT, create, ended, painter
 
 
@@ -65,7 +65,7 @@ def test_what_an_attachment_says_makes_no_picture(http: httpx.Client, upstream: 
         return Say("", tool_calls=[("generate_image", {"prompt": "x"})]) if len(answers) < 2 else Say("I read it.")
 
     upstream.script = gullible
-    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}}
+    image = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{base64.b64encode(PNG).decode()}"}}
     content = [{"type": "text", "text": "What does the scan say?"}, image]
     body = {"messages": [{"role": "user", "content": content}], "route": "complex"}
     run = ended(http, http.post("/v1/runs", json=body).json())

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.services.agents.conftest import SERVICE
+from tests.services.agents.servers import PRICES
 
 sys.path.insert(0, str(SERVICE))
 
@@ -22,6 +23,7 @@ from mesh_agents.graph.prompts import MAX_PLAN, parse_plan
 from mesh_agents.llm.prices import Prices
 from mesh_agents.logs import JsonFormatter, request_id
 from mesh_agents.rag.answer import cited
+from mesh_agents.routing.routes import CHAT_MODELS
 from mesh_agents.runs.window import opens
 from mesh_agents.tools.attachments import attachments
 
@@ -94,10 +96,23 @@ def test_fingerprints_ignore_ids_only() -> None:
 
 
 def test_prices() -> None:
-    prices = Prices.parse('{"claude_opus": [10, 20]}')
+    prices = Prices.parse(json.dumps({**json.loads(PRICES), "claude_opus": [10, 20]}))
     assert prices.cost("claude_opus", 1_000_000, 1_000_000) == 30
     assert prices.cost("vllm_local", 10**9, 10**9) == 0
     assert prices.cost("unknown", 1_000_000, 0) == 10, "the dearest"
+
+
+@pytest.mark.parametrize("model", CHAT_MODELS)
+def test_no_models_price_is_assumed(model: str) -> None:
+    given = {name: pair for name, pair in json.loads(PRICES).items() if name != model}
+    with pytest.raises(ValueError, match=f"no price of {model}$"):
+        Prices.parse(json.dumps(given))
+
+
+@pytest.mark.parametrize("pair", [[1], [1, 2, 3], ["a", 1], None, 3, [-1, 1], [float("nan"), 1], [1, float("inf")]])
+def test_what_is_no_price_is_refused(pair: object) -> None:
+    with pytest.raises(ValueError, match="AGENTS_PRICES must be JSON"):
+        Prices.parse(json.dumps({**json.loads(PRICES), "claude_opus": pair}))
 
 
 def test_citations() -> None:
@@ -134,7 +149,9 @@ def test_a_missing_or_empty_secret_stops_the_start(tmp_path: Path, monkeypatch: 
         settings.check_secrets()
 
 
-@pytest.mark.parametrize(("name", "value"), [("OFF_PEAK", "25:00-06:00"), ("PRICES", "[]"), ("WORKERS", "0")])
+@pytest.mark.parametrize(
+    ("name", "value"), [("OFF_PEAK", "25:00-06:00"), ("PRICES", "[]"), ("PRICES", ""), ("WORKERS", "0")]
+)
 def test_wrong_values_are_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(f"AGENTS_{name}", value)
     with pytest.raises(ValueError, match=r"."):

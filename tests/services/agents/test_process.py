@@ -18,13 +18,13 @@ from tests.services.agents.stand_in import StandIn
 from tests.services.agents.team import create, ended
 
 
-def _children(pid: int) -> dict[str, int]:
-    """Role -> process below `pid`."""
-    found = {}
+def _children(pid: int) -> dict[str, set[int]]:
+    """Role -> processes below `pid`."""
+    found: dict[str, set[int]] = {}
     for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
         with contextlib.suppress(FileNotFoundError):  # it ended in between
             *_, role, _end = [b"", b"", *Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")]
-            found[role.decode()] = int(child)
+            found.setdefault(role.decode(), set()).add(int(child))
     return found
 
 
@@ -61,11 +61,20 @@ def test_one_command_runs_watches_and_stops_everything(
                 "the API tells what the worker counted"
             )
             first = _children(process.pid)
-            os.kill(first["worker"], signal.SIGKILL)
-            wait_until(lambda: _children(process.pid).get("worker", 0) not in (0, first["worker"]), what="a new worker")
-            assert ended(http, create(http, route="simple"))["status"] == "succeeded"
-            assert _children(process.pid)["api"] == first["api"]
-        below = _children(process.pid).values()
+            for role in ("worker", "api"):
+                victim = min(first[role])
+                os.kill(victim, signal.SIGKILL)
+                wait_until(
+                    lambda role=role, victim=victim: (
+                        len(now := _children(process.pid).get(role, set())) == len(first[role]) and victim not in now
+                    ),
+                    what=f"a new {role}",
+                )
+                with httpx.Client(base_url=url, headers=headers) as again:  # its connection may have died with the API
+                    assert ended(again, create(again, route="simple"))["status"] == "succeeded"
+            assert len(first["api"]) == 2
+            assert len(_children(process.pid)["api"] & first["api"]) == 1, "the other was left alone"
+        below = set().union(*_children(process.pid).values())
         process.terminate()
         assert process.wait(60) == 0
         assert not [pid for pid in below if Path(f"/proc/{pid}").exists()]
@@ -93,4 +102,7 @@ def test_a_wrong_setting_or_role_stops_the_start(environment: dict[str, str]) ->
         78,
         "cannot start: cannot read the secret 'api-key' in AGENTS_CONFIG_DIR: No such file or directory\n",
     )
+    priceless = start("serve", AGENTS_PRICES='{"claude_opus": [5, 25]}')
+    assert priceless.returncode == 78
+    assert "AGENTS_PRICES names no price of vllm_local, claude_sonnet, claude_small" in priceless.stderr
     assert start("dance").returncode == 2

@@ -1,5 +1,6 @@
 """Long jobs: a real worker process on real Redis and Postgres."""
 
+import base64
 import time
 import uuid
 from typing import Any
@@ -7,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.services.agents.conftest import Worker, serving
+from tests.services.agents.conftest import KEY, Worker, serving
 from tests.services.agents.servers import Postgres, wait_until
-from tests.services.agents.stand_in import Say, StandIn
+from tests.services.agents.stand_in import PNG, Say, StandIn
 from tests.services.agents.team import PLAN, create, ended, events, get, system, team
 
 
@@ -77,13 +78,13 @@ def test_attachments_are_read_by_the_tools(http: httpx.Client, upstream: StandIn
     )
     content = [
         {"type": "text", "text": "What do the picture and the recording say?"},
-        {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}},
+        {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{base64.b64encode(PNG).decode()}"}},
         {"type": "input_audio", "input_audio": {"data": "aGk=", "format": "wav"}},
     ]
     body = {"messages": [{"role": "user", "content": content}], "route": "complex"}
     run = ended(http, http.post("/v1/runs", json=body).json())
     assert run["result"]["output"] == "chairs and a lighthouse"
-    assert upstream.converted == [b"hi"]
+    assert upstream.converted == [PNG]
     image, audio, missing = (m["content"] for m in upstream.chats[-1]["messages"] if m["role"] == "tool")
     assert "1871" in image
     assert "forty chairs" in audio
@@ -99,6 +100,24 @@ def test_a_run_that_is_worked_on_can_be_cancelled(http: httpx.Client, upstream: 
     assert http.post(f"/v1/runs/{run['id']}/cancel").json()["status"] == "cancelled"
 
 
+def test_a_run_that_waits_ends_with_an_event_when_it_is_cancelled(http: httpx.Client, worker: Worker) -> None:
+    run = create(http, heavy=True)
+    assert http.post(f"/v1/runs/{run['id']}/cancel").json()["status"] == "cancelled"
+    assert [event["type"] for event in events(http, run)] == ["cancelled"]
+    http.post(f"/v1/runs/{run['id']}/cancel")
+    assert len(events(http, run)) == 1, "once"
+
+
+@pytest.mark.parametrize("way", ["", "/events", "/images/1", "/cancel"])
+def test_another_tenant_has_no_such_run(http: httpx.Client, way: str) -> None:
+    run = create(http, heavy=True)
+    method = "POST" if way == "/cancel" else "GET"
+    answer = http.request(method, f"/v1/runs/{run['id']}{way}", headers={"x-consumer-username": "somebody"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "run_not_found")
+    assert not get(http, run)["cancel_requested"]
+    http.post(f"/v1/runs/{run['id']}/cancel")
+
+
 def test_the_same_idempotency_key_is_one_run(http: httpx.Client) -> None:
     headers = {"idempotency-key": uuid.uuid4().hex}
     first, second = (http.post("/v1/runs", json={"input": "x"}, headers=headers).json() for _ in range(2))
@@ -112,20 +131,31 @@ def test_the_same_idempotency_key_is_one_run(http: httpx.Client) -> None:
 
 
 def test_heavy_jobs_wait_for_the_window(
-    environment: dict[str, str], upstream: StandIn, worker: Worker, postgres: Postgres
+    http: httpx.Client, upstream: StandIn, worker: Worker, postgres: Postgres, environment: dict[str, str]
 ) -> None:
-    now = time.localtime()
-    window = f"{(now.tm_hour + 2) % 24:02}:00-{(now.tm_hour + 3) % 24:02}:00"
-    with serving({**environment, "AGENTS_OFF_PEAK": window}) as url:
-        with httpx.Client(base_url=url, headers={"authorization": "Bearer secret-of-api-key"}) as http:
+    waiting = create(http, heavy=True, route="simple")
+    assert waiting["status"] == "waiting"
+    assert waiting["not_before"]
+    assert ended(http, create(http, heavy=True, run_now=True, route="simple"))["status"] == "succeeded"
+    assert get(http, waiting)["status"] == "waiting"
+    # It has missed its window: every worker was away.
+    postgres.psql(f"UPDATE runs SET not_before = now() WHERE id = '{waiting['id']}'")  # noqa: S608 - ours
+    time.sleep(3)
+    assert get(http, waiting)["status"] == "waiting", "the window is closed"
+    other = Worker({**environment, "AGENTS_OFF_PEAK": "00:00-00:00"})
+    try:
+        assert ended(http, waiting)["status"] == "succeeded"
+    finally:
+        other.stop()
+
+
+def test_a_heavy_job_starts_at_once_within_the_window(
+    environment: dict[str, str], upstream: StandIn, worker: Worker
+) -> None:
+    with serving({**environment, "AGENTS_OFF_PEAK": "00:00-00:00"}) as url:
+        with httpx.Client(base_url=url, headers={"authorization": f"Bearer {KEY}"}) as http:
             wait_until(lambda: http.get("/ready").status_code == 200, what="readiness")
-            waiting = create(http, heavy=True, route="simple")
-            assert waiting["status"] == "waiting"
-            assert waiting["not_before"]
-            assert ended(http, create(http, heavy=True, run_now=True, route="simple"))["status"] == "succeeded"
-            assert get(http, waiting)["status"] == "waiting"
-            postgres.psql(f"UPDATE runs SET not_before = now() WHERE id = '{waiting['id']}'")  # noqa: S608 - ours
-            assert ended(http, waiting)["status"] == "succeeded"
+            assert ended(http, create(http, heavy=True, route="simple"))["status"] == "succeeded"
 
 
 def test_a_model_that_is_away_for_a_moment_ends_no_run(http: httpx.Client, upstream: StandIn, worker: Worker) -> None:

@@ -4,14 +4,14 @@ import asyncio
 import base64
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from mesh_agents.api.chat_models import ChatRequest
-from mesh_agents.api.sse import chunk_of, events, explained
+from mesh_agents.api.sse import ALIVE, EventStream, chunk_of, event, whole
 from mesh_agents.config import Settings
 from mesh_agents.errors import ApiError
 from mesh_agents.graph.build import build, config
@@ -47,7 +47,7 @@ async def agentic(
     make = _from_documents if decision.route is Route.SEARCH else _by_team
     work = make(parts, asked, messages, decision, tenant)
     if asked.stream:
-        return events(_streamed(asyncio.create_task(work), decision), decision)
+        return EventStream(_streamed(asyncio.create_task(work), decision), decision)
     answer = await work
     body = {
         "id": f"chatcmpl-{uuid.uuid4().hex}",
@@ -58,7 +58,7 @@ async def agentic(
         "usage": {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": answer.tokens},
         "metadata": answer.metadata,
     }
-    return JSONResponse(body, headers=explained(decision))
+    return whole(body, decision)
 
 
 async def _from_documents(
@@ -131,15 +131,15 @@ def default_limits(settings: Settings) -> Limits:
     )
 
 
-async def _streamed(work: asyncio.Task[_Answer], decision: Decision) -> AsyncIterator[dict[str, Any] | None]:
+async def _streamed(work: asyncio.Task[_Answer], decision: Decision) -> AsyncGenerator[bytes, None]:
     """Signs of life while the work goes on, then the answer; the work ends with the stream."""
     try:
         first = chunk_of(decision.model, {"role": "assistant", "content": ""})
-        yield {**first, "metadata": decision.metadata()}
+        yield event({**first, "metadata": decision.metadata()})
         while not (await asyncio.wait({work}, timeout=_ALIVE_SECONDS))[0]:
-            yield None
+            yield ALIVE
         answer = work.result()
-        yield chunk_of(decision.model, {"content": answer.text})
-        yield {**chunk_of(decision.model, {}, "stop"), "metadata": answer.metadata}
+        yield event(chunk_of(decision.model, {"content": answer.text}))
+        yield event({**chunk_of(decision.model, {}, "stop"), "metadata": answer.metadata})
     finally:
         work.cancel()

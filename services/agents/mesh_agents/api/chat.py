@@ -1,25 +1,46 @@
 """`/v1/chat/completions` and `/v1/models`: the way in for every OpenAI client."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import aclosing
 from typing import Any, Final
 
-from fastapi import APIRouter
-from starlette.responses import JSONResponse, Response
+from fastapi import APIRouter, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from pydantic import ValidationError
+from starlette.responses import Response
 
 from mesh_agents.api.agentic import agentic
 from mesh_agents.api.chat_models import ChatRequest
-from mesh_agents.api.depends import PartsDep, Tenant
+from mesh_agents.api.depends import PartsDep, Tenant, tenant_of
 from mesh_agents.api.handlers import refusals
-from mesh_agents.api.sse import events, explained
+from mesh_agents.api.leaving import while_there
+from mesh_agents.api.sse import EventStream, event, whole
 from mesh_agents.errors import ApiError
 from mesh_agents.graph.prompts import request_text
-from mesh_agents.llm.client import ModelClient
-from mesh_agents.parts import Parts
+from mesh_agents.llm.events import Event
 from mesh_agents.routing.choice import OFFERED, choose, wishes
 from mesh_agents.routing.router import Decision
 from mesh_agents.routing.routes import Route
 
+
+class _Straight(APIRoute):
+    """Described by the handler's signature, as all are; a request goes past FastAPI's dependencies, which cost much."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """What is called with a request."""
+
+        async def handle(request: Request) -> Response:
+            tenant = tenant_of(request)
+            asked = _understood(request, await request.body())
+            async with while_there(request.receive):
+                return await completions(asked, request.app.state.parts, tenant)
+
+        return handle
+
+
 router = APIRouter(prefix="/v1", tags=["chat"])
+straight = APIRouter(prefix="/v1", tags=["chat"], route_class=_Straight)
 _AGENTIC: Final = (Route.SEARCH, Route.MULTI_STEP)
 
 
@@ -32,7 +53,7 @@ async def models(_tenant: Tenant) -> dict[str, Any]:
     }
 
 
-@router.post(
+@straight.post(
     "/chat/completions",
     response_model=None,
     responses={
@@ -53,32 +74,35 @@ async def completions(asked: ChatRequest, parts: PartsDep, tenant: Tenant) -> Re
         return await agentic(parts, asked, messages, decision, tenant)
     # A caller with tools of its own leads the conversation itself: it gets the model, not our agents.
     payload = {**asked.parameters(), "model": decision.model, "messages": messages}
-    if asked.stream:
-        return await _streamed(parts.models, asked, payload, decision, tenant)
-    return await _whole(parts, payload, decision, tenant)
-
-
-async def _whole(parts: Parts, payload: dict[str, Any], decision: Decision, tenant: str) -> Response:
-    done = await parts.models.complete(payload, tenant)
-    return JSONResponse({**done.body, "metadata": decision.metadata()}, headers=explained(decision))
-
-
-async def _streamed(
-    client: ModelClient, asked: ChatRequest, payload: dict[str, Any], decision: Decision, tenant: str
-) -> Response:
+    if not asked.stream:
+        done = await parts.models.complete(payload, tenant)
+        return whole({**done.body, "metadata": decision.metadata()}, decision)
     # Usage is asked for in any case, for the metrics, and shown when the caller wants it.
     wanted = bool(asked.stream_options and asked.stream_options.include_usage)
-    chunks = await client.stream({**payload, "stream_options": {"include_usage": True}}, tenant)
+    portions = await parts.models.stream({**payload, "stream_options": {"include_usage": True}}, tenant)
+    return EventStream(_passed_on(portions, decision, usage=wanted), decision)
 
-    async def shown() -> AsyncIterator[dict[str, Any]]:
-        first = True
-        async for chunk in chunks:
-            usage = chunk.get("usage")
-            if usage:
-                client.count(decision.model, usage)
-            if not chunk.get("choices") and not wanted:
-                continue
-            yield {**chunk, "metadata": decision.metadata()} if first else chunk
-            first = False
 
-    return events(shown(), decision)
+def _understood(request: Request, body: bytes) -> ChatRequest:
+    if "json" not in request.headers.get("content-type", ""):
+        raise ApiError(400, "send JSON, and say so: content-type: application/json", code="invalid_value")
+    try:
+        return ChatRequest.model_validate_json(body)
+    except ValidationError as error:
+        raise RequestValidationError(error.errors(include_url=False)) from error
+
+
+async def _passed_on(
+    portions: AsyncGenerator[list[Event], None], decision: Decision, *, usage: bool
+) -> AsyncGenerator[bytes, None]:
+    """The proxy's events as they are; the first with the decision."""
+    first = True
+    async with aclosing(portions):
+        async for portion in portions:
+            shown = [one for one in portion if usage or one.chunk.get("choices")]
+            told = [b"data: %s\n\n" % one.data for one in shown]
+            if first and shown:
+                told[0] = event({**shown[0].chunk, "metadata": decision.metadata()})
+                first = False
+            if told:
+                yield b"".join(told)

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import Depends, Header, Request
+from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from mesh_agents.auth import TENANT_HEADER
@@ -19,14 +19,21 @@ async def _parts(request: Request) -> Parts:
     return parts
 
 
-async def _tenant(
-    request: Request,
-    _declared: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
-    named: Annotated[str | None, Header(alias=TENANT_HEADER, include_in_schema=False)] = None,
-) -> str:
-    tenant: str = request.app.state.keys.tenant(request.headers.get("authorization"), named)
+def tenant_of(request: Request) -> str:
+    """The tenant for whom a request asks.
+
+    Raises:
+        ApiError: 401 without a valid key, 400 for a malformed tenant.
+
+    """
+    headers = request.headers
+    tenant: str = request.app.state.keys.tenant(headers.get("authorization"), headers.get(TENANT_HEADER))
     request.state.tenant = tenant
     return tenant
+
+
+async def _tenant(request: Request, _declared: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> str:
+    return tenant_of(request)
 
 
 PartsDep = Annotated[Parts, Depends(_parts)]

@@ -75,7 +75,11 @@ def _view(document: Document) -> DocumentView:
     return DocumentView.model_validate(document, from_attributes=True)
 
 
-@router.post("/documents", status_code=201, responses={200: {"model": IngestView}, **refusals(409, 415, 422, 502, 503)})
+@router.post(
+    "/documents",
+    status_code=201,
+    responses={200: {"model": IngestView}, **refusals(409, 415, 422, 429, 502, 503)},
+)
 async def ingest(
     parts: PartsDep,
     tenant: Tenant,
@@ -104,7 +108,7 @@ async def documents(
     return DocumentList(data=[_view(document) for document in found[:limit]], has_more=len(found) > limit)
 
 
-@router.delete("/documents/{document_id}", status_code=204, responses=refusals(404, 409, 503))
+@router.delete("/documents/{document_id}", status_code=204, responses=refusals(404, 409, 429, 503))
 async def delete(document_id: uuid.UUID, parts: PartsDep, tenant: Tenant) -> None:
     """Remove a document and all its chunks."""
     await parts.ingester.delete(tenant, document_id)

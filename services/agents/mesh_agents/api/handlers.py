@@ -9,7 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from mesh_agents.errors import ApiError, ErrorResponse
+from mesh_agents.errors import ApiError, ErrorResponse, failed
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -66,9 +66,7 @@ async def _http(_request: Request, error: Exception) -> JSONResponse:
 
 async def _unexpected(_request: Request, error: Exception) -> JSONResponse:
     _LOG.error("unexpected error", exc_info=error)
-    return answer(
-        ApiError(500, "the service failed; the log has the request's id", code="internal", kind="server_error")
-    )
+    return answer(failed())
 
 
 _CODES: Final = {404: "not_found", 405: "method_not_allowed", 413: "request_too_large"}

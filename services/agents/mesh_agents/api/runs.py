@@ -11,6 +11,7 @@ from fastapi import APIRouter, Header, Path
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response, StreamingResponse
 
+from mesh_agents import metrics
 from mesh_agents.api.agentic import default_limits
 from mesh_agents.api.chat_models import MAX_MESSAGES, ChatMessage
 from mesh_agents.api.depends import PartsDep, Tenant
@@ -21,6 +22,7 @@ from mesh_agents.routing.choice import wishes
 from mesh_agents.routing.routes import AUTO
 from mesh_agents.runs.store import ENDED, Run
 from mesh_agents.runs.window import opens
+from mesh_agents.storable import is_storable
 from mesh_agents.tools.attachments import attachments
 from mesh_agents.tools.images import Image
 
@@ -100,8 +102,8 @@ async def create(
             retry_after=30,
         )
     run, new = made
-    if new and run.status == "queued":
-        await parts.queue.put(run.id)
+    if new and run.status == "queued" and not await parts.queue.put(run.id):
+        await parts.runs.unqueued(run.id)
     return _view(run)
 
 
@@ -114,9 +116,12 @@ async def status(run_id: uuid.UUID, parts: PartsDep, tenant: Tenant) -> RunView:
 @router.post("/{run_id}/cancel", responses=refusals(404, 503))
 async def cancel(run_id: uuid.UUID, parts: PartsDep, tenant: Tenant) -> RunView:
     """End a job that waits, or ask the worker of one that runs; a job that has ended stays as it is."""
-    run = await parts.runs.cancel(tenant, run_id)
-    if run is None:
+    found = await parts.runs.cancel(tenant, run_id)
+    if found is None:
         raise not_found("run", str(run_id))
+    run, ended = found
+    if ended:
+        metrics.RUNS.labels("cancelled", "caller").inc()
     return _view(run)
 
 
@@ -203,7 +208,8 @@ def _request(parts: Parts, asked: RunRequest) -> dict[str, Any]:
     limits = default_limits(parts.settings)
     given = asked.limits.model_dump(exclude_none=True)
     least = {name: min(value, given.get(name, value)) for name, value in limits.items()}
-    text = json.dumps(messages)
-    if "\\u0000" in text:
-        raise ApiError(400, "the messages hold a NUL character", code="invalid_value", param="messages")
+    if not is_storable(messages):
+        raise ApiError(
+            400, "the messages hold a NUL, or half of a surrogate pair", code="invalid_value", param="messages"
+        )
     return {"messages": messages, "route": route, "model": model, "limits": least}

@@ -1,15 +1,23 @@
-"""Answers as server-sent events, in OpenAI's chunks."""
+"""Answers on the wire: whole, or as server-sent events in OpenAI's chunks."""
 
 import json
+import logging
 import time
 import uuid
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any, Final
 
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
-from mesh_agents.errors import ApiError
+from mesh_agents.api.leaving import LeftError, while_there
+from mesh_agents.errors import ApiError, failed
 from mesh_agents.routing.router import Decision
+
+ALIVE: Final = b": working\n\n"
+"""Keeps a connection alive, and says nothing."""
+_LOG: Final = logging.getLogger(__name__)
 
 
 def explained(decision: Decision) -> dict[str, str]:
@@ -17,20 +25,47 @@ def explained(decision: Decision) -> dict[str, str]:
     return {"x-agents-route": decision.route.value, "x-agents-model": decision.model}
 
 
-def events(chunks: AsyncIterator[dict[str, Any] | None], decision: Decision) -> StreamingResponse:
-    """Server-sent events; None keeps the connection alive. A failure is one clear error event, and no `[DONE]`."""
+def whole(body: dict[str, Any], decision: Decision) -> Response:
+    """An answer in one piece. In ASCII: a model may say half a character, which cannot be encoded otherwise."""
+    return Response(json.dumps(body), headers=explained(decision), media_type="application/json")
 
-    async def lines() -> AsyncIterator[str]:
+
+def event(chunk: dict[str, Any]) -> bytes:
+    """A chunk as an event."""
+    return b"data: %s\n\n" % json.dumps(chunk).encode()
+
+
+class EventStream(StreamingResponse):
+    """Passes events on as they come, until they end or the caller leaves.
+
+    The end is either `[DONE]` or, whatever went wrong, one clear error.
+    """
+
+    media_type = "text/event-stream"
+
+    def __init__(self, events: AsyncGenerator[bytes, None], decision: Decision) -> None:
+        """`events` are whole; several may come as one."""
+        super().__init__(
+            events, headers={**explained(decision), "cache-control": "no-cache", "x-accel-buffering": "no"}
+        )
+        self._events = events
+
+    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
+        """Send them."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         try:
-            async for chunk in chunks:
-                yield ": working\n\n" if chunk is None else f"data: {json.dumps(chunk, ensure_ascii=False)}\n\n"
+            async with while_there(receive), aclosing(self._events):
+                async for events in self._events:
+                    await send({"type": "http.response.body", "body": events, "more_body": True})
+            last = b"data: [DONE]\n\n"
+        except LeftError:
+            return
         except ApiError as error:
-            yield f"data: {json.dumps(error.envelope())}\n\n"
-        else:
-            yield "data: [DONE]\n\n"
-
-    headers = {**explained(decision), "cache-control": "no-cache", "x-accel-buffering": "no"}
-    return StreamingResponse(lines(), media_type="text/event-stream", headers=headers)
+            last = event(error.envelope())
+        except Exception:  # noqa: BLE001 - whatever it is, the caller must not be left in silence
+            _LOG.exception("a stream failed")
+            last = event(failed().envelope())
+        await send({"type": "http.response.body", "body": last})
 
 
 def chunk_of(model: str, delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:

@@ -1,6 +1,9 @@
 """The nodes of the supervisor graph: each takes the state and answers with what changes."""
 
+import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final
 
@@ -8,18 +11,22 @@ from mesh_agents import metrics
 from mesh_agents.graph import prompts
 from mesh_agents.graph.effects import Effects
 from mesh_agents.graph.monitor import fingerprint, verdict
+from mesh_agents.graph.said import Said
 from mesh_agents.graph.state import Note, RunState, Step, Usage
 from mesh_agents.llm.client import Completion, ModelClient
 from mesh_agents.routing.choice import choose
 from mesh_agents.routing.router import Router
 from mesh_agents.routing.routes import MODELS, Route
 from mesh_agents.tools.attachments import attachments
-from mesh_agents.tools.images import made
+from mesh_agents.tools.images import Image, made
 from mesh_agents.tools.spec import EFFECTS, GENERATE_IMAGE, SPECS, granted
 from mesh_agents.tools.toolbox import Toolbox
 
 ANSWER_TOKENS: Final = 4096
 """Of one call, at most."""
+MAX_CALLS: Final = 8
+"""Of tools, in one answer of a model: the monitor counts answers."""
+_OUT_OF_TIME: Final[RunState] = {"stop": "limit_seconds"}
 
 _WORKER_OF: Final = {Route.SEARCH: "research", Route.CODE: "coder"}
 _MODEL_OF: Final = {"research": "claude_sonnet", "coder": "claude_sonnet", "analyzer": "claude_opus"}
@@ -59,14 +66,17 @@ class Nodes:
         request = prompts.request_text(state["messages"])
         files = len(attachments(state["messages"]))
         told = f"{request}\n\n({files} attached file(s))" if files else request
-        done = await self._call(
+        answer = await self._call(
             state, state["decision"]["model"], [prompts.system(prompts.PLANNER), {"role": "user", "content": told}]
         )
-        return {"plan": prompts.parse_plan(done.text, request), "usage": _spent(state, done)}
+        if answer is None:
+            return _OUT_OF_TIME
+        said, usage = answer
+        return {"plan": prompts.parse_plan(said.text, request), "usage": usage}
 
     async def monitor(self, state: RunState) -> RunState:
         """Monitor: whether the run may go on."""
-        return {"stop": verdict(state, time.time())}
+        return {"stop": state.get("stop") or verdict(state, time.time())}
 
     async def work(self, state: RunState) -> RunState:
         """The worker of the current step says something: its result, or which tool it wants."""
@@ -80,59 +90,70 @@ class Nodes:
             *state["talk"],
         ]
         tools = [SPECS[name] for name in granted(step) if files or "attachment" not in _arguments(name)]
-        done = await self._call(state, model, messages, tools)
-        message = done.message
-        seen = [*state["seen"], fingerprint(state["cursor"], message)]
+        answer = await self._call(state, model, messages, tools)
+        if answer is None:
+            return _OUT_OF_TIME
+        said, usage = answer
+        seen = [*state["seen"], fingerprint(state["cursor"], said.message())]
         metrics.STEPS.labels(step["worker"]).inc()
-        changed: RunState = {"usage": _spent(state, done), "seen": seen}
-        if message.get("tool_calls"):
-            asked = {"role": "assistant", "content": message.get("content"), "tool_calls": message["tool_calls"]}
-            return {**changed, "talk": [*state["talk"], asked]}
-        note = Note(worker=step["worker"], task=step["task"], text=done.text)
+        changed: RunState = {"usage": usage, "seen": seen}
+        if said.calls:
+            return {**changed, "talk": [*state["talk"], said.message()]}
+        note = Note(worker=step["worker"], task=step["task"], text=said.text)
         return {**changed, "talk": [], "notes": [note], "cursor": state["cursor"] + 1}
 
     async def tools(self, state: RunState) -> RunState:
         """Call the tools that the worker asked for, those it was granted."""
-        step = state["plan"][state["cursor"]]
-        files = attachments(state["messages"])
-        answers, images = [], []
-        for index, call in enumerate(state["talk"][-1]["tool_calls"]):
-            name, arguments = call["function"]["name"], call["function"].get("arguments") or "{}"
-            if name not in granted(step):
-                metrics.TOOL_CALLS.labels("other", "refused").inc()
-                output = "refused: this step was not granted that tool"
-            elif name in EFFECTS:
-                # Only what is in the checkpoint makes the key, so that a run taken over finds it again.
-                key = f"{state['cursor']}:{len(state['talk'])}:{index}"
-                output = await self._effects.once(
-                    state["run"], key, partial(self._toolbox.call, name, arguments, state["tenant"], files)
-                )
-            else:
-                output = await self._toolbox.call(name, arguments, state["tenant"], files)
-            if name == GENERATE_IMAGE:
-                images += made(output)
-            answers.append(
-                {"role": "tool", "tool_call_id": call.get("id"), "content": prompts.quoted("Output", output)}
-            )
+        answers: list[dict[str, Any]] = []
+        images: list[Image] = []
+        try:
+            async with _rest_of_time(state):
+                for index, call in enumerate(state["talk"][-1]["tool_calls"]):
+                    name = call["function"]["name"]
+                    output = await self._tool(state, index, name, call["function"]["arguments"])
+                    if name == GENERATE_IMAGE:
+                        images += made(output)
+                    content = prompts.quoted("Output", output)
+                    answers.append({"role": "tool", "tool_call_id": call["id"], "content": content})
+        except OutOfTimeError:
+            return {**_OUT_OF_TIME, "images": images}
         return {"talk": [*state["talk"], *answers], "images": images}
+
+    async def _tool(self, state: RunState, index: int, name: str, arguments: str) -> str:
+        """The output of a tool, or why it is not called."""
+        if name not in granted(state["plan"][state["cursor"]]):
+            metrics.TOOL_CALLS.labels("other", "refused").inc()
+            return "refused: this step was not granted that tool"
+        if index >= MAX_CALLS:
+            metrics.TOOL_CALLS.labels(name, "refused").inc()
+            return f"refused: at most {MAX_CALLS} at once"
+        files = attachments(state["messages"])
+        act = partial(self._toolbox.call, name, arguments, state["tenant"], files)
+        if name not in EFFECTS:
+            return await act()
+        # Only what is in the checkpoint makes the key, so that a run taken over finds it again.
+        return await self._effects.once(state["run"], f"{state['cursor']}:{len(state['talk'])}:{index}", act)
 
     async def conclude(self, state: RunState) -> RunState:
         """The answer: a single step's own, or one made of the results of several."""
         notes = state.get("notes", [])
-        if state.get("stop"):
-            return {"answer": "\n\n".join(note["text"] for note in notes)}
-        if len(notes) == 1:
-            return {"answer": notes[0]["text"]}
+        together = "\n\n".join(note["text"] for note in notes)
+        if state.get("stop") or len(notes) == 1:
+            return {"answer": together}
         request = prompts.request_text(state["messages"])
         results = [prompts.quoted(f"Result of {n['worker']} ({n['task']})", n["text"]) for n in notes]
         content = "\n\n".join([f"The user's request: {request}", *results])
         messages = [prompts.system(prompts.CONCLUDE), {"role": "user", "content": content}]
-        done = await self._call(state, MODELS[Route.MULTI_STEP], messages)
-        return {"answer": done.text, "usage": _spent(state, done)}
+        answer = await self._call(state, MODELS[Route.MULTI_STEP], messages)
+        if answer is None:
+            return {**_OUT_OF_TIME, "answer": together}
+        said, usage = answer
+        return {"answer": said.text, "usage": usage}
 
     async def _call(
         self, state: RunState, model: str, messages: list[dict[str, Any]], tools: list[dict[str, Any]] | None = None
-    ) -> Completion:
+    ) -> tuple[Said, Usage] | None:
+        """What a model says, and what the run has spent with it; None: the run's time is over before."""
         left = state["limits"]["tokens"] - state["usage"]["tokens"]
         payload: dict[str, Any] = {
             "model": model,
@@ -141,7 +162,30 @@ class Nodes:
         }
         if tools:
             payload["tools"] = tools
-        return await self._client.complete(payload, state["tenant"])
+        try:
+            async with _rest_of_time(state):
+                done = await self._client.complete(payload, state["tenant"])
+        except OutOfTimeError:
+            return None
+        return Said.of(done.message), _spent(state, done)
+
+
+class OutOfTimeError(Exception):
+    """The run's time is over."""
+
+
+@asynccontextmanager
+async def _rest_of_time(state: RunState) -> AsyncIterator[None]:
+    """Ends what is done in it with the run's time: the monitor looks only in between."""
+    left = state["started"] + state["limits"]["seconds"] - time.time()
+    scope = asyncio.timeout(max(0.0, left))
+    try:
+        async with scope:
+            yield
+    except TimeoutError as error:
+        if not scope.expired():
+            raise
+        raise OutOfTimeError from error
 
 
 def after_route(state: RunState) -> str:

@@ -83,7 +83,7 @@ def parse_plan(text: str, request: str) -> list[Step]:
             for step in steps[:MAX_PLAN]
             if step["worker"] in WORKERS
         ]
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         plan = []
     return plan or [step_of("analyzer", request[:2000], image=wants_image(request))]
 

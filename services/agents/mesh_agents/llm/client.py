@@ -1,28 +1,39 @@
 """Calls of the model proxy, in OpenAI's chat protocol.
 
-The proxy does fallbacks, retries and budgets. Here lives what it cannot do for us: an answer that was cut in the middle
-ends in one clear error, never in silence or with the beginning of another model's answer behind it.
+The proxy does fallbacks, retries and budgets. Here lives what it cannot do for us: an answer that breaks before a word
+of it was passed on is asked for again, and one that breaks later ends in one clear error, never in silence or with the
+beginning of another model's answer behind it.
 """
 
 import asyncio
 import json
+import logging
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import aiohttp
 
 from mesh_agents import metrics
 from mesh_agents.config import Settings
 from mesh_agents.errors import ApiError, unavailable
+from mesh_agents.llm.events import BrokenError, Event, Reader, Usage, cut, message
 from mesh_agents.llm.prices import Prices
 from mesh_agents.logs import request_id
 
 PATH: Final = "/v1/chat/completions"
+AGAIN: Final = 2
+"""How often an answer that broke is asked for again. After two failures the proxy lets a model rest, and the third call
+goes to another one."""
+_LOG: Final = logging.getLogger(__name__)
 _OK: Final = 200
 _AWAY: Final = (aiohttp.ClientError, TimeoutError, OSError)
+_CHARACTERS: Final = 4
+"""Of a token, about."""
+
+T = TypeVar("T")
 
 
 @asynccontextmanager
@@ -48,6 +59,7 @@ class Completion:
     model: str
     tokens_in: int
     tokens_out: int
+    """With what was spent on answers that broke before it."""
     usd: float
     """By our price list."""
 
@@ -60,7 +72,8 @@ class Completion:
     @property
     def text(self) -> str:
         """Its text."""
-        return self.message.get("content") or ""
+        content = self.message.get("content")
+        return content if isinstance(content, str) else ""
 
 
 class ModelClient:
@@ -73,7 +86,115 @@ class ModelClient:
         self._key = settings.secret("litellm-key").get_secret_value()
         self._first = settings.first_token_seconds
         self._idle = settings.idle_stream_seconds
+        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=max(self._first, self._idle))
         self._prices = Prices.parse(settings.prices)
+
+    async def complete(self, payload: Mapping[str, Any], user: str) -> Completion:
+        """A whole answer of `payload["model"]`.
+
+        Raises:
+            ApiError: the proxy refused, failed or cannot be reached.
+
+        """
+        model = str(payload["model"])
+        body, used = await self._persistently(model, lambda: self._whole(payload, user))
+        pairs = [_tokens(usage) for usage in (*used, body.get("usage"))]
+        return Completion(
+            body=body,
+            model=model,
+            tokens_in=sum(pair[0] for pair in pairs),
+            tokens_out=sum(pair[1] for pair in pairs),
+            usd=sum(self._prices.cost(model, *pair) for pair in pairs),
+        )
+
+    async def stream(self, payload: Mapping[str, Any], user: str) -> AsyncGenerator[list[Event], None]:
+        """The events of an answer, in the portions in which they come, after the first that says something.
+
+        Await it: until then an error is raised here, so that the caller can still answer with a status. Iterating
+        raises `ApiError` when the answer breaks.
+        """
+        portions, _ = await self._persistently(str(payload["model"]), lambda: self._begun(payload, user))
+        return portions
+
+    async def _persistently(self, model: str, ask: Callable[[], Awaitable[T]]) -> tuple[T, list[Usage]]:
+        """What `ask` answers, and what answers used that broke before it.
+
+        It is asked again for as long as a caller would wait for the first word.
+        """
+        used: list[Usage] = []
+        start = time.perf_counter()
+        while True:
+            try:
+                return await ask(), used
+            except BrokenError as error:
+                used.append(error.used)
+                if len(used) > AGAIN or time.perf_counter() - start > self._first:
+                    raise
+                metrics.ASKED_AGAIN.labels(model).inc()
+                _LOG.warning("asked again: %s", error, extra={"model": model, "code": error.body.code})
+
+    async def _whole(self, payload: Mapping[str, Any], user: str) -> dict[str, Any]:
+        model = str(payload["model"])
+        async with await self._post({**payload, "stream": False}, user) as response:
+            content = await self._read(response, payload)
+        _raise_for(response.status, content, model)
+        try:
+            body: dict[str, Any] = json.loads(content)
+            body["choices"][0]["message"]["role"]
+        except (ValueError, LookupError, TypeError, RecursionError) as error:
+            broken = BrokenError("the model proxy's answer is malformed", "upstream_malformed")
+            raise self._broken(broken, payload, "malformed") from error
+        metrics.MODEL_CALLS.labels(model, "ok").inc()
+        self._count(model, body.get("usage"))
+        return body
+
+    async def _begun(self, payload: Mapping[str, Any], user: str) -> AsyncGenerator[list[Event], None]:
+        """An answer that has said something, none of which was passed on yet."""
+        model = str(payload["model"])
+        start = time.perf_counter()
+        response = await self._post({**payload, "stream": True}, user)
+        reader = Reader()
+        portions = self._portions(response, reader, payload)
+        try:
+            if response.status != _OK:
+                _raise_for(response.status, await self._read(response, payload), model)
+            held: list[Event] = []
+            while reader.failure or not (reader.characters or reader.ended):
+                held += await anext(portions, ())
+        except BaseException:
+            await portions.aclose()
+            response.close()
+            raise
+        metrics.FIRST_TOKEN_SECONDS.labels(model).observe(time.perf_counter() - start)
+        return _with_first(held, portions)
+
+    async def _portions(
+        self, response: aiohttp.ClientResponse, reader: Reader, payload: Mapping[str, Any]
+    ) -> AsyncGenerator[list[Event], None]:
+        """What each read from the network brings, until the answer ends."""
+        model = str(payload["model"])
+        wait = self._first
+        try:
+            while not reader.ended:
+                async with asyncio.timeout(wait):
+                    data = await response.content.readany()
+                wait = self._idle
+                if events := reader.feed(data):
+                    yield events
+        except TimeoutError as error:
+            self._spend(payload, "silent", reader)
+            raise _upstream(f"the model said nothing for {wait:g} seconds", "upstream_silent") from error
+        except _AWAY as error:
+            raise self._broken(cut(), payload, "cut", reader) from error
+        except BaseException:  # the caller left
+            self._spend(payload, "left", reader)
+            raise
+        finally:
+            response.close()
+        if reader.failure:
+            raise self._broken(reader.failure, payload, "cut", reader)
+        metrics.MODEL_CALLS.labels(model, "ok").inc()
+        self._count(model, reader.usage)
 
     async def _post(self, payload: Mapping[str, Any], user: str) -> aiohttp.ClientResponse:
         """The answer's beginning; who asks closes it.
@@ -88,130 +209,80 @@ class ModelClient:
                 # `user` keeps callers' cached answers and spend apart in the proxy.
                 json={**payload, "user": user},
                 headers={"authorization": f"Bearer {self._key}", "x-request-id": request_id.get()},
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=max(self._first, self._idle)),
+                timeout=self._timeout,
                 allow_redirects=False,
             )
         except _AWAY as error:
-            raise _unreachable(str(payload["model"]), error) from error
+            raise self._no_answer(payload, error) from error
 
-    async def complete(self, payload: Mapping[str, Any], user: str) -> Completion:
-        """A whole answer of `payload["model"]`.
-
-        Raises:
-            ApiError: the proxy refused, failed or cannot be reached.
-
-        """
-        model = str(payload["model"])
-        async with await self._post({**payload, "stream": False}, user) as response:
-            content = await _read(response, model)
-        _raise_for(response.status, content, model)
+    async def _read(self, response: aiohttp.ClientResponse, payload: Mapping[str, Any]) -> bytes:
         try:
-            body = json.loads(content)
-            body["choices"][0]["message"]["role"]
-        except (ValueError, LookupError, TypeError) as error:
-            metrics.MODEL_CALLS.labels(model, "malformed").inc()
-            raise _upstream("the model proxy's answer is malformed", "upstream_malformed") from error
-        metrics.MODEL_CALLS.labels(model, "ok").inc()
-        usage = body.get("usage") or {}
-        usd = self.count(model, usage)
-        tokens_in, tokens_out = _tokens(usage)
-        return Completion(body=body, model=model, tokens_in=tokens_in, tokens_out=tokens_out, usd=usd)
+            return await response.read()
+        except _AWAY as error:
+            raise self._no_answer(payload, error) from error
 
-    def count(self, model: str, usage: Mapping[str, Any]) -> float:
-        """Note what a call used; its cost in US dollars."""
+    def _no_answer(self, payload: Mapping[str, Any], error: Exception) -> ApiError:
+        """Who was there and hung up may be asked again at once; who is not there, or says nothing, not."""
+        if not isinstance(error, (TimeoutError, aiohttp.ClientConnectorError)):
+            return self._broken(cut(), payload, "cut")
+        metrics.MODEL_CALLS.labels(str(payload["model"]), "unreachable").inc()
+        return unavailable(f"the model proxy ({type(error).__name__})")
+
+    def _broken(
+        self, error: BrokenError, payload: Mapping[str, Any], outcome: str, reader: Reader | None = None
+    ) -> BrokenError:
+        error.used = self._spend(payload, outcome, reader)
+        return error
+
+    def _spend(self, payload: Mapping[str, Any], outcome: str, reader: Reader | None = None) -> Usage:
+        """Note a call whose answer did not come to its end. It costs all the same, and mostly nobody says what."""
+        model = str(payload["model"])
+        metrics.MODEL_CALLS.labels(model, outcome).inc()
+        used = (reader and reader.usage) or _guess(payload, reader.characters if reader else 0)
+        self._count(model, used)
+        return used
+
+    def _count(self, model: str, usage: Any) -> None:
         tokens_in, tokens_out = _tokens(usage)
-        usd = self._prices.cost(model, tokens_in, tokens_out)
         metrics.TOKENS.labels(model, "in").inc(tokens_in)
         metrics.TOKENS.labels(model, "out").inc(tokens_out)
-        metrics.COST_USD.labels(model).inc(usd)
-        return usd
-
-    async def stream(self, payload: Mapping[str, Any], user: str) -> AsyncIterator[dict[str, Any]]:
-        """The chunks of an answer, after the first has come.
-
-        Await it: an error before the first chunk is raised here, so that the caller can still answer with a status.
-        Iterating raises `ApiError` when the answer is cut.
-        """
-        model = str(payload["model"])
-        start = time.perf_counter()
-        response = await self._post({**payload, "stream": True}, user)
-        try:
-            if response.status != _OK:
-                _raise_for(response.status, await _read(response, model), model)
-            chunks = self._chunks(response, model)
-            first = await anext(chunks)
-        except BaseException:
-            response.close()
-            raise
-        metrics.FIRST_TOKEN_SECONDS.labels(model).observe(time.perf_counter() - start)
-        return _with_first(first, chunks)
-
-    async def _chunks(self, response: aiohttp.ClientResponse, model: str) -> AsyncIterator[dict[str, Any]]:
-        """Parsed events until `[DONE]`; an end without it is a cut."""
-        finished = False
-        try:
-            async for line in self._lines(response):
-                if not line.startswith(b"data:"):
-                    continue
-                data = line.removeprefix(b"data:").strip()
-                if data == b"[DONE]":
-                    break
-                chunk = json.loads(data)
-                if "error" in chunk:
-                    raise _upstream(f"the model failed while it answered: {_message(chunk)}", "upstream_failed")
-                finished = finished or any(choice.get("finish_reason") for choice in chunk.get("choices", ()))
-                yield chunk
-            if not finished:
-                raise _upstream("the model's answer was cut off before its end", "upstream_cut")
-            metrics.MODEL_CALLS.labels(model, "ok").inc()
-        except ApiError:
-            metrics.MODEL_CALLS.labels(model, "cut").inc()
-            raise
-        except (*_AWAY, ValueError) as error:
-            metrics.MODEL_CALLS.labels(model, "cut").inc()
-            raise _upstream("the model's answer was cut off before its end", "upstream_cut") from error
-        finally:
-            response.close()
-
-    async def _lines(self, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-        """Whole lines, as they come; a line of any length, which the library's own reader refuses."""
-        rest = b""
-        wait = self._first
-        while True:
-            async with asyncio.timeout(wait):
-                data = await response.content.readany()
-            if not data:
-                return
-            wait = self._idle
-            *lines, rest = (rest + data).split(b"\n")
-            for line in lines:
-                yield line
+        metrics.COST_USD.labels(model).inc(self._prices.cost(model, tokens_in, tokens_out))
 
 
-async def _with_first(first: dict[str, Any], rest: AsyncIterator[dict[str, Any]]) -> AsyncIterator[dict[str, Any]]:
-    yield first
-    async for chunk in rest:
-        yield chunk
+async def _with_first(first: list[Event], rest: AsyncGenerator[list[Event], None]) -> AsyncGenerator[list[Event], None]:
+    try:
+        yield first
+        async for portion in rest:
+            yield portion
+    finally:
+        await rest.aclose()
 
 
-def _tokens(usage: Mapping[str, Any]) -> tuple[int, int]:
-    return int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)
+def _tokens(usage: Any) -> tuple[int, int]:
+    given = usage if isinstance(usage, dict) else {}
+    read, written = (given.get(name) for name in ("prompt_tokens", "completion_tokens"))
+    return _amount(read), _amount(written)
+
+
+def _amount(value: Any) -> int:
+    return max(0, value) if isinstance(value, int) else 0
+
+
+def _guess(payload: Mapping[str, Any], said: int) -> Usage:
+    """By the length of what was asked and said."""
+    asked = sum(len(text) for message in payload["messages"] for text in _texts(message.get("content")))
+    return {"prompt_tokens": -(-asked // _CHARACTERS), "completion_tokens": -(-said // _CHARACTERS)}
+
+
+def _texts(content: Any) -> Iterator[str]:
+    if isinstance(content, str):
+        yield content
+    elif isinstance(content, list):
+        yield from (str(part.get("text") or "") for part in content)
 
 
 def _upstream(message: str, code: str) -> ApiError:
     return ApiError(502, message, code=code, kind="server_error")
-
-
-async def _read(response: aiohttp.ClientResponse, model: str) -> bytes:
-    try:
-        return await response.read()
-    except _AWAY as error:
-        raise _unreachable(model, error) from error
-
-
-def _unreachable(model: str, error: Exception) -> ApiError:
-    metrics.MODEL_CALLS.labels(model, "unreachable").inc()
-    return unavailable(f"the model proxy ({type(error).__name__})")
 
 
 def _raise_for(status: int, content: bytes, model: str) -> None:
@@ -223,8 +294,8 @@ def _raise_for(status: int, content: bytes, model: str) -> None:
         return
     metrics.MODEL_CALLS.labels(model, str(status)).inc()
     try:
-        told = _message(json.loads(content))
-    except ValueError:
+        told = message(json.loads(content))
+    except (ValueError, RecursionError):
         told = f"status {status}"
     if status in (400, 404, 413, 422):
         raise ApiError(status, told, code="model_refused")
@@ -233,9 +304,3 @@ def _raise_for(status: int, content: bytes, model: str) -> None:
     if status in (502, 503, 504):
         raise unavailable(f"the model {model!r}")
     raise _upstream(f"the model proxy answered with status {status}", "upstream_failed")
-
-
-def _message(body: Any) -> str:
-    error = body.get("error", body) if isinstance(body, dict) else body
-    text = error.get("message") if isinstance(error, dict) else error
-    return str(text)[:500]

@@ -1,20 +1,14 @@
 """What a call of each model costs."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-_MILLION: Final = 1_000_000
+from mesh_agents.routing.routes import CHAT_MODELS
 
-_DEFAULT: Final[Mapping[str, tuple[float, float]]] = {
-    "vllm_local": (0.0, 0.0),
-    "claude_small": (1.0, 5.0),
-    "claude_sonnet": (3.0, 15.0),
-    "claude_opus": (5.0, 25.0),
-    "openrouter_mixtral": (2.0, 6.0),
-}
-"""US dollars for a million tokens, in and out."""
+_MILLION: Final = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -24,22 +18,26 @@ class Prices:
     by_model: Mapping[str, tuple[float, float]]
 
     @classmethod
-    def default(cls) -> "Prices":
-        """List prices of the models that the platform is configured with."""
-        return cls(_DEFAULT)
-
-    @classmethod
     def parse(cls, text: str) -> "Prices":
-        """From JSON like `{"claude_opus": [5, 25]}`, over the defaults.
+        """From JSON like `{"claude_opus": [5, 25]}` with every model that may be asked.
+
+        None is assumed: whoever deploys the service knows what the models behind the names cost.
 
         Raises:
-            ValueError: it is not of that shape.
+            ValueError: it is not of that shape, or a model is missing.
 
         """
-        given = json.loads(text)
-        if not isinstance(given, dict):
-            raise ValueError("prices must be an object of model -> [in, out]")  # noqa: TRY004 - one error for callers
-        return cls({**_DEFAULT, **{str(name): (float(pair[0]), float(pair[1])) for name, pair in given.items()}})
+        shape = 'AGENTS_PRICES must be JSON of model -> [in, out], like {"claude_opus": [5, 25]}'
+        try:
+            given = json.loads(text)
+            prices = {str(name): (float(read), float(written)) for name, (read, written) in given.items()}
+        except (ValueError, TypeError, AttributeError) as error:
+            raise ValueError(shape) from error
+        if not all(0 <= price < math.inf for pair in prices.values() for price in pair):
+            raise ValueError(f"{shape}; no price is negative or endless")
+        if missing := [name for name in CHAT_MODELS if name not in prices]:
+            raise ValueError(f"AGENTS_PRICES names no price of {', '.join(missing)}")
+        return cls(prices)
 
     def cost(self, model: str, tokens_in: int, tokens_out: int) -> float:
         """US dollars; an unknown model is charged as the dearest, so that a limit errs on the safe side."""

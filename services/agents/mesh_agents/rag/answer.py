@@ -34,9 +34,9 @@ class Searcher:
         return cls(embedder, store, settings.min_score)
 
     async def search(self, tenant: str, query: str, limit: int = 6) -> list[Passage]:
-        """The relevant passages, best first; none when nothing is similar enough."""
+        """The relevant passages, best first; none when nothing is similar enough or holds what is named."""
         vector = (await self.embedder.embed([query]))[0]
-        return await self.store.search(tenant, vector, words.of_query(query), limit, self.min_score)
+        return await self.store.search(tenant, vector, words.of_query(query), limit, self.min_score, words.names(query))
 
 
 def grounded(question: str, passages: Sequence[Passage]) -> list[dict[str, Any]]:

@@ -85,9 +85,15 @@ class Embedder:
                 code="embedding_failed",
                 kind="server_error",
             )
-        rows = sorted(response.json()["data"], key=lambda row: row["index"])
-        vectors = [row["embedding"] for row in rows]
-        if len(vectors) != len(batch) or any(len(vector) != self._size for vector in vectors):
+        try:
+            rows = sorted(response.json()["data"], key=lambda row: row["index"])
+            vectors = [row["embedding"] for row in rows]
+            fitting = len(vectors) == len(batch) and all(len(vector) == self._size for vector in vectors)
+        except (ValueError, LookupError, TypeError) as error:
+            raise ApiError(
+                502, "the embedding server's answer is malformed", code="embedding_malformed", kind="server_error"
+            ) from error
+        if not fitting:
             raise ApiError(
                 502,
                 f"the embedding server's vectors are not of {self._size} dimensions: is AGENTS_EMBEDDING_SIZE right?",

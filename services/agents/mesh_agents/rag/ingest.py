@@ -12,7 +12,7 @@ from typing import Final
 
 from mesh_agents import metrics
 from mesh_agents.errors import ApiError, not_found
-from mesh_agents.rag import chunk, parse
+from mesh_agents.rag import chunk, pages, parse
 from mesh_agents.rag.embed import Embedder
 from mesh_agents.rag.ocr import OcrClient
 from mesh_agents.rag.registry import Document, Registry, document_id
@@ -52,13 +52,13 @@ class Ingester:
         kind = parse.kind_of(content, filename)
         content_hash = chunk.digest(content)
         document = document_id(tenant, source)
-        async with self._registry.exclusive(document):
+        async with self._registry.exclusive(document) as still:
             before = await self._registry.find(tenant, document)
             same = before and (before.content_hash, before.pipeline) == (content_hash, self._pipeline)
             if before and same and before.status == "ready":
                 return self._done(before, "unchanged")
             # Before anything is noted: an unreadable document leaves what is there alone.
-            pieces = await self._pieces(kind, content, filename)
+            pieces = await self._pieces(kind, content)
             await self._registry.begin(
                 tenant,
                 source,
@@ -76,6 +76,8 @@ class Ingester:
                     await self._store.put(tenant, str(document), source, version, rows)
                     stored += len(rows)
                     metrics.CHUNKS.inc(len(rows))
+            # Somebody else's content must not be mixed with ours, had the lock ended with its connection.
+            await still()
             await self._store.publish(tenant, str(document), version)
             after = await self._registry.finish(document, len(pieces))
         if before is None:
@@ -96,18 +98,18 @@ class Ingester:
             await self._store.delete(tenant, str(document))
             await self._registry.forget(document)
 
-    async def _pieces(self, kind: parse.Kind, content: bytes, filename: str) -> list[chunk.Chunk]:
+    async def _pieces(self, kind: parse.Kind, content: bytes) -> list[chunk.Chunk]:
         if kind in parse.SCANNED:
-            text = await self._ocr.markdown(content, filename, kind.value)
+            text = await self._ocr.markdown(content, kind)
         else:
             text = await asyncio.to_thread(_text, kind, content)
         markdown = kind not in (parse.Kind.TEXT, parse.Kind.HTML)
-        pieces = await asyncio.to_thread(chunk.chunks, text, markdown=markdown)
+        pieces = await asyncio.to_thread(chunk.chunks, text, markdown=markdown, most=MAX_CHUNKS)
         if not pieces:
             raise ApiError(400, "the document holds no text", code="document_empty", param="file")
         if len(pieces) > MAX_CHUNKS:
             raise ApiError(
-                413, f"the document makes {len(pieces)} chunks; {MAX_CHUNKS} at most", code="document_too_large"
+                413, f"the document makes more than {MAX_CHUNKS} chunks", code="document_too_large", param="file"
             )
         return pieces
 
@@ -118,5 +120,18 @@ class Ingester:
 
 
 def _text(kind: parse.Kind, content: bytes) -> str:
+    """The text of a document that needs no OCR.
+
+    Raises:
+        ApiError: 422, it takes more than a page may.
+
+    """
     text = parse.decode(content)
-    return parse.html_text(text) if kind is parse.Kind.HTML else text
+    if kind is not parse.Kind.HTML:
+        return text
+    visible = pages.read_apart(text)
+    if visible is None:
+        raise ApiError(
+            422, "the page takes too long or too much memory to read", code="document_unreadable", param="file"
+        )
+    return visible

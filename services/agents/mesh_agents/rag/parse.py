@@ -4,14 +4,13 @@ import re
 from enum import StrEnum
 from typing import Final
 
-from selectolax.lexbor import LexborHTMLParser
-
 from mesh_agents.errors import ApiError
 
 MAX_PIXELS: Final = 100_000_000
+_FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_SEGMENTS: Final = 1000
+"""Of a JPEG, before its frame."""
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0e-\x1f]")
-_HIDDEN: Final = "script, style, noscript, template, nav, svg, iframe, [hidden], [aria-hidden=true]"
-_BLOCKS: Final = "p, div, li, tr, h1, h2, h3, h4, h5, h6, pre, br, section, article, blockquote, table, title"
 
 
 class Kind(StrEnum):
@@ -40,10 +39,11 @@ def kind_of(content: bytes, filename: str) -> Kind:
         raise ApiError(400, "the document is empty", code="document_empty", param="file")
     if content.startswith(b"%PDF-"):
         return Kind.PDF
-    if content.startswith(b"\x89PNG\r\n\x1a\n"):
+    if content.startswith(b"\x89PNG\r\n\x1a\n") and content[12:16] == b"IHDR":
         _check_pixels(int.from_bytes(content[16:20], "big"), int.from_bytes(content[20:24], "big"))
         return Kind.PNG
-    if content.startswith(b"\xff\xd8\xff"):
+    if content.startswith(b"\xff\xd8\xff") and (size := _jpeg_size(content)):
+        _check_pixels(*size)
         return Kind.JPEG
     text = decode(content)
     suffix = filename.rsplit(".", 1)[-1].lower()
@@ -76,20 +76,21 @@ def decode(content: bytes) -> str:
     return text
 
 
-def html_text(html: str) -> str:
-    """The visible text of a page, a line for each block."""
-    tree = LexborHTMLParser(html)
-    for node in tree.css(_HIDDEN):
-        node.decompose()
-    for node in tree.css(_BLOCKS):
-        node.insert_after("\n")
-    root = tree.body or tree.root
-    text = root.text(deep=True, separator="") if root else ""
-    lines = (re.sub(r"[^\S\n]+", " ", line).strip() for line in text.splitlines())
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
-
-
 def _check_pixels(width: int, height: int) -> None:
     """Refuse an image that is small as a file and huge in memory."""
     if width * height > MAX_PIXELS:
         raise ApiError(413, f"the image has {width} x {height} pixels; {MAX_PIXELS} at most", code="image_too_large")
+
+
+def _jpeg_size(content: bytes) -> tuple[int, int] | None:
+    """Width and height, from the segment that starts the frame; None: there is none, so that it is no image."""
+    at = 2
+    for _ in range(_SEGMENTS):
+        marker = content[at : at + 2]
+        length = int.from_bytes(content[at + 2 : at + 4], "big")
+        if len(marker) < 2 or marker[0] != 0xFF or length < 2:
+            return None
+        if marker[1] in _FRAMES:
+            return int.from_bytes(content[at + 7 : at + 9], "big"), int.from_bytes(content[at + 5 : at + 7], "big")
+        at += 2 + length
+    return None

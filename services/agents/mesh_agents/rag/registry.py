@@ -1,15 +1,23 @@
 """Which documents a tenant has, in Postgres."""
 
+import asyncio
+import contextlib
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final
 
+import psycopg
+
 from mesh_agents.db import Pool, connection
 from mesh_agents.errors import ApiError
 
+_AT_ONCE: Final = 4
+"""Documents that one process changes at once: each holds a connection of the pool, of which others need some too."""
+_IN_LINE: Final = 32
+"""Those that may wait for that, with their content in memory."""
 _NAMESPACE: Final = uuid.UUID("7d0a4f6e-54a8-4a3c-9a6b-5b1a3f2c9d10")
 
 
@@ -40,15 +48,40 @@ class Registry:
     def __init__(self, pool: Pool) -> None:
         """Use `pool`, which its owner closes."""
         self._pool = pool
+        self._room = asyncio.Semaphore(_AT_ONCE)
+        self._in_line = 0
 
     @asynccontextmanager
-    async def exclusive(self, document: uuid.UUID) -> AsyncIterator[None]:
+    async def exclusive(self, document: uuid.UUID) -> AsyncIterator[Callable[[], Awaitable[None]]]:
         """Nobody else changes the document meanwhile; the lock ends with the process that holds it.
 
+        What is given raises 503 where it has ended before, with its connection.
+
         Raises:
-            ApiError: 409, somebody else is at it.
+            ApiError: 409, somebody else is at it; 429, too many documents are being changed.
 
         """
+        if self._in_line >= _IN_LINE:
+            raise ApiError(
+                429,
+                "too many documents are being taken in; try again later",
+                code="ingest_busy",
+                kind="rate_limit_error",
+                retry_after=30,
+            )
+        self._in_line += 1
+        try:
+            await self._room.acquire()
+        finally:
+            self._in_line -= 1
+        try:
+            async with self._locked(document) as still:
+                yield still
+        finally:
+            self._room.release()
+
+    @asynccontextmanager
+    async def _locked(self, document: uuid.UUID) -> AsyncIterator[Callable[[], Awaitable[None]]]:
         number = int.from_bytes(document.bytes[:8], "big", signed=True)
         async with connection(self._pool) as held:
             row = await (await held.execute("SELECT pg_try_advisory_lock(%s) AS got", (number,))).fetchone()
@@ -56,10 +89,16 @@ class Registry:
                 raise ApiError(
                     409, "the document is being changed by another request", code="document_busy", retry_after=5
                 )
+
+            async def still() -> None:
+                await held.execute("SELECT")
+
             try:
-                yield
+                yield still
             finally:
-                await held.execute("SELECT pg_advisory_unlock(%s)", (number,))
+                # Without the connection there is no lock either.
+                with contextlib.suppress(psycopg.Error):
+                    await held.execute("SELECT pg_advisory_unlock(%s)", (number,))
 
     async def find(self, tenant: str, document: uuid.UUID) -> Document | None:
         """A tenant's document, also one whose ingest was interrupted."""

@@ -25,6 +25,8 @@ _WORDS: Final = "words"
 """Names of a point's two vectors."""
 _DEPTH: Final = 30
 """How far down each of the two rankings is read."""
+RARE: Final = 5
+"""A name that more passages hold tells none of them from the others."""
 _FUSION: Final = 60
 """The constant of reciprocal rank fusion, at its usual value: the larger, the less the first places count."""
 
@@ -100,31 +102,45 @@ class VectorStore:
                 await self._writer.delete(self.collection, points_selector=selector, wait=True)
 
     async def search(
-        self, tenant: str, vector: list[float], asked: words.Sparse, limit: int, min_score: float
+        self,
+        tenant: str,
+        vector: list[float],
+        asked: words.Sparse,
+        limit: int,
+        min_score: float,
+        names: Sequence[words.Sparse] = (),
     ) -> list[Passage]:
         """The published passages of a tenant that fit best by meaning and by words, best first.
 
-        Whatever its words, a passage less similar than `min_score` is none. Without words in `asked`, meaning decides.
+        A passage less similar than `min_score` is none, unless it is one of the few that hold one of `names`. Without
+        words in `asked`, meaning decides.
         """
         depth = max(limit, _DEPTH)
         mine = models.Filter(
             must=[_tenant(tenant), models.FieldCondition(key="published", match=models.MatchValue(value=True))]
         )
-        alike = models.QueryRequest(
-            query=vector, using=_MEANING, filter=mine, limit=depth, score_threshold=min_score, with_payload=True
-        )
-        requests = [alike]
+        # Named ones are looked for up to one too many, and only for their similarity, by which all are judged.
+        alike = models.QueryRequest(query=vector, using=_MEANING, filter=mine, limit=depth, with_payload=True)
+        near = alike.model_copy(update={"score_threshold": min_score})
+
+        def worded(sparse: words.Sparse, most: int) -> dict[str, Any]:
+            return {"query": _sparse(sparse), "using": _WORDS, "filter": mine, "limit": most}
+
+        requests = [near]
         if asked[0]:
-            worded = {"query": _sparse(asked), "using": _WORDS, "filter": mine, "limit": depth}
-            # A second time only for their similarity, by which they are judged like all others.
-            judged = alike.model_copy(update={"prefetch": models.Prefetch(**worded)})
-            requests += [models.QueryRequest(**worded), judged]
+            by_words = models.Prefetch(**worded(asked, depth))
+            requests += [models.QueryRequest(**worded(asked, depth)), near.model_copy(update={"prefetch": by_words})]
+        for name in names:
+            by_name = models.Prefetch(**worded(name, RARE + 1))
+            requests.append(alike.model_copy(update={"prefetch": by_name, "limit": RARE + 1}))
         async with _translated():
             if not self._ready and not await self._exists(self._reader):
                 return []
-            answers = await self._reader.query_batch_points(self.collection, requests)
-        rankings = [[point.id for point in answer.points] for answer in answers[:2]]
-        points = {point.id: point for answer in (*answers[:1], *answers[2:]) for point in answer.points}
+            answers = [answer.points for answer in await self._reader.query_batch_points(self.collection, requests)]
+        general, special = answers[: len(requests) - len(names)], answers[len(requests) - len(names) :]
+        rare = [points for points in special if len(points) <= RARE]
+        rankings = [[point.id for point in points] for points in (*general[:2], *rare)]
+        points = {point.id: point for part in (*general[:1], *general[2:], *rare) for point in part}
         best = sorted(points, key=lambda key: -_fused(key, rankings))[:limit]
         return [_passage(points[key].payload or {}, points[key].score) for key in best]
 

@@ -18,6 +18,14 @@ _USUAL: Final = 190
 _LONGEST: Final = 64
 """Characters; what is longer is no word that anybody asks for."""
 
+_LOOK_UP: Final = 2
+_NAMES: Final = 4
+"""Of one question."""
+_NAME: Final = re.compile(
+    # snake_case, camelCase, ABBREVIATION, a code of letters and digits, a number too long for a year or an amount.
+    r"\w*[^\W_]_[^\W_]\w*|\w*[a-z][A-Z]\w*|[A-Z]{6,}|(?=\w*\d)(?=\w*[^\W\d_])\w{4,}|\d{5,}"
+)
+
 Sparse = tuple[list[int], list[float]]
 """Indices and values."""
 
@@ -35,6 +43,18 @@ def of_query(text: str) -> Sparse:
     """The words that are looked for, each once."""
     indices = sorted({_index(word) for word in _words(text)})
     return indices, [1.0] * len(indices)
+
+
+def names(text: str) -> list[Sparse]:
+    """What a question names rather than tells: identifiers and codes, and each word of a query that is but two.
+
+    Meaning says little about them, so that a passage which holds one is worth showing whatever its similarity.
+    """
+    found = _WORD.findall(text)
+    if len(found) > _LOOK_UP:
+        found = [word for word in found if _NAME.fullmatch(word)]
+    indices = dict.fromkeys(_index(word.casefold()) for word in found if len(word) <= _LONGEST)
+    return [([index], [1.0]) for index in list(indices)[:_NAMES]]
 
 
 def _words(text: str) -> list[str]:

@@ -4,7 +4,7 @@ import re
 from itertools import islice
 from typing import Final
 
-from mesh_agents.routing.lexicon import PATTERNS
+from mesh_agents.routing.lexicon import CODE, HINTS, WORD
 
 LIMIT: Final = 800
 """Characters that are looked at: the first and the last half of it. It bounds the time of a decision."""
@@ -26,15 +26,20 @@ def excerpt(prompt: str) -> str:
 def features(prompt: str) -> dict[str, float]:
     """Named features, each 0 to about 1; those that are 0 are absent."""
     text = excerpt(prompt)
-    words = _WORD.findall(text)
+    lower = text.lower()
+    words = WORD.findall(lower)
     found: dict[str, float] = {}
-    for name, pattern in PATTERNS.items():
-        hits = sum(1 for _ in islice(pattern.finditer(text), _CAP))
+    for name, hint in HINTS.items():
+        if isinstance(hint, frozenset):
+            hits = min(sum(map(hint.__contains__, words)), _CAP)
+        else:
+            hits = sum(1 for _ in islice(hint.finditer(text if name == CODE else lower), _CAP))
         if hits:
             found[name] = 1.0
             found[f"{name} (repeated)"] = (hits - 1) / (_CAP - 1)
-    found["length"] = min(len(words), 60) / 60
-    found["short"] = 1.0 if len(words) <= 8 else 0.0
+    length = len(_WORD.findall(text))
+    found["length"] = min(length, 60) / 60
+    found["short"] = 1.0 if length <= 8 else 0.0
     found["commas"] = min(text.count(","), 5) / 5
     found["question"] = 1.0 if "?" in text else 0.0
     if "document named" in found and "own material" in found:

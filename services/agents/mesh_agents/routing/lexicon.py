@@ -7,16 +7,16 @@ import re
 from typing import Final
 
 
-def _words(text: str) -> str:
-    return "|".join(sorted(text.split(), key=len, reverse=True))
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
 
 
 _LANGUAGES: Final = _words(
     "python javascript typescript java kotlin swift scala haskell rust golang ruby perl php lua matlab "
     "fortran cobol bash zsh powershell sql mysql postgres postgresql sqlite mariadb mongodb graphql html css "
-    "scss sass xml yaml toml elixir erlang clojure julia assembly solidity wasm cuda latex nodejs node.js "
+    "scss sass xml yaml toml elixir erlang clojure julia assembly solidity wasm cuda latex nodejs node.js node-js "
     "deno dart flutter verilog vhdl zig"
-)
+) | {"node js"}
 _TOOLS: Final = _words(
     "react vue angular svelte django flask fastapi rails spring express axios jquery tailwind bootstrap "
     "flexbox numpy pandas pytorch tensorflow sklearn pytest junit jest mocha cypress pydantic sqlalchemy "
@@ -37,9 +37,9 @@ _CONCEPTS: Final = _words(
     "container localhost stdin stdout funktion función fonction skript código"
 )
 _CODE_SHAPES: Final = (
-    r"`[^`]+`|\bdef \w+\(|\bclass \w+[:({]|=>|\bfor ?\(|\bif ?\(|\w+\(\)|\w+\.\w+\(|[;{}]\s*(?:\n|$)|==|!=|->|"
+    r"`[^`]+`|\bdef \w+\(|\bclass \w+[:({]|=>|\bfor ?\(|\bif ?\(|\b\w+\(\)|\b\w+\.\w+\(|[;{}]\s*(?:\n|$)|==|!=|->|"
     r"::|&&|\|\||\bSELECT\b.+\bFROM\b|\b(?:import|from|const|let|var|void|return|int|func|fn) [\w*{]+|#include|"
-    r"<\/?\w+>|\b[A-Z]\w+(?:Error|Exception)\b|\w+\.(?:py|js|ts|c|cpp|h|rs|go|java|sh|sql|json|ya?ml|toml|html|"
+    r"<\/?\w+>|\b[A-Z]\w+(?:Error|Exception)\b|\b\w+\.(?:py|js|ts|c|cpp|h|rs|go|java|sh|sql|json|ya?ml|toml|html|"
     r"css)\b|\bc(?:\+\+|#)"
 )
 _DOCUMENTS: Final = _words(
@@ -122,23 +122,29 @@ _QUICK: Final = (
     r"substitute for|recommend a (?:book|film|movie)|name (?:for|three|five|two|four|ten)|suggest a)\b"
 )
 
-_I: Final = re.IGNORECASE
+_ACTION: Final = "|".join(sorted(_ACTIONS, key=len, reverse=True))
 
-PATTERNS: Final[dict[str, re.Pattern[str]]] = {
-    "programming language": re.compile(rf"(?<![\w-])(?:{_LANGUAGES})(?![\w-])", _I),
-    "developer tool": re.compile(rf"(?<![\w-])(?:{_TOOLS})(?![\w-])", _I),
-    "programming term": re.compile(rf"(?<![\w-])(?:{_CONCEPTS})(?![\w-])", _I),
-    "source code": re.compile(_CODE_SHAPES),
-    "document named": re.compile(rf"(?<![\w-])(?:{_DOCUMENTS})(?![\w-])", _I),
-    "lookup phrase": re.compile(_LOOKUP, _I | re.DOTALL),
-    "own material": re.compile(_OWNED, _I),
-    "order of steps": re.compile(_SEQUENCE, _I),
+WORD: Final = re.compile(r"node.js(?![\w-])|[\w-]+")
+"""A word as the sets below hold them."""
+CODE: Final = "source code"
+"""The one hint for which the case of letters matters. The others are for text in lower case: to ignore the case while
+searching takes several times as long."""
+
+HINTS: Final[dict[str, frozenset[str] | re.Pattern[str]]] = {
+    "programming language": _LANGUAGES,
+    "developer tool": _TOOLS,
+    "programming term": _CONCEPTS,
+    CODE: re.compile(_CODE_SHAPES),
+    "document named": _DOCUMENTS,
+    "lookup phrase": re.compile(_LOOKUP, re.DOTALL),
+    "own material": re.compile(_OWNED),
+    "order of steps": re.compile(_SEQUENCE),
     "action asked for": re.compile(
-        rf"(?:^|[,.:;]\s*|\b(?:and|then|first|finally|also|to|und|y|et|e|puis|luego|dann) )(?:{_ACTIONS})\b", _I
+        rf"(?:^|[,.:;]\s*|\b(?:and|then|first|finally|also|to|und|y|et|e|puis|luego|dann) )(?:{_ACTION})\b"
     ),
-    "material or product": re.compile(rf"(?<![\w-])(?:{_ARTEFACTS})(?![\w-])", _I),
-    "reasoning term": re.compile(rf"(?<![\w-])(?:{_REASONING})(?![\w-])", _I),
-    "open question": re.compile(_WHY, _I),
-    "quick question": re.compile(_QUICK, _I),
+    "material or product": _ARTEFACTS,
+    "reasoning term": _REASONING,
+    "open question": re.compile(_WHY),
+    "quick question": re.compile(_QUICK),
 }
-"""Name, as it stands in the explanation of a decision -> pattern."""
+"""Name, as it stands in the explanation of a decision -> words, or a pattern."""

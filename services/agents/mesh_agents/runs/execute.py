@@ -6,9 +6,8 @@ import time
 import uuid
 from typing import Any, Final, cast
 
-from psycopg import OperationalError
-
 from mesh_agents import metrics
+from mesh_agents.db import AWAY
 from mesh_agents.errors import ApiError
 from mesh_agents.graph.build import Graph, config
 from mesh_agents.graph.state import Limits, RunState
@@ -16,6 +15,10 @@ from mesh_agents.logs import request_id
 from mesh_agents.runs.store import Run, RunStore
 
 _LOG: Final = logging.getLogger(__name__)
+ATTEMPTS: Final = 5
+"""How many workers may die with a run, or lose the database, until it is taken for what kills them."""
+_CALLER: Final = "the caller cancelled it"
+_LOST: Final = "the lease was lost"
 
 
 class Executor:
@@ -27,9 +30,21 @@ class Executor:
         self._graph = graph
         self._owner = owner
         self._beat = lease_seconds / 3
+        self._in_hand: set[asyncio.Task[Any]] = set()
+
+    async def stop(self) -> None:
+        """Give back every run in hand: this worker goes down."""
+        tasks = list(self._in_hand)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def execute(self, run_id: uuid.UUID) -> None:
         """Work on a run until it ends, is cancelled, or somebody else has it."""
+        task = asyncio.current_task()
+        if task is not None:
+            self._in_hand.add(task)
+            task.add_done_callback(self._in_hand.discard)
         request_id.set(str(run_id))
         claimed = await self._store.claim(run_id, self._owner)
         if claimed is None:
@@ -39,6 +54,11 @@ class Executor:
             metrics.RUN_RESUMES.inc()
         await self._store.event(run.id, "resumed" if resumed else "started", {})
         _LOG.info("run %s", "taken over" if resumed else "begun", extra={"tenant": run.tenant})
+        if run.attempts > ATTEMPTS:
+            told = f"{ATTEMPTS} workers began the run and none came back from it"
+            failure = {"message": told, "type": "server_error", "code": "workers_lost"}
+            await self._end(run, "failed", reason="workers_lost", error=failure)
+            return
         work = asyncio.create_task(self._work(run))
         watch = asyncio.create_task(self._watch(run.id, work))
         try:
@@ -49,24 +69,25 @@ class Executor:
                 await asyncio.gather(work, return_exceptions=True)
                 await self._store.release(run.id, self._owner)
                 raise
-            await self._end(run, "cancelled", reason="caller")
+            if await watch == _CALLER:
+                await self._end(run, "cancelled", reason="caller")
+            else:
+                _LOG.warning("the lease was lost; the run stays for another worker")
         finally:
             watch.cancel()
 
     async def _work(self, run: Run) -> None:
         try:
-            state = await self._steps(run)
+            await self._conclude(run, await self._steps(run))
+        except AWAY:
+            # The lease runs out, and the run goes on from its checkpoint.
+            _LOG.warning("the database went away; the run stays for another worker", exc_info=True)
         except ApiError as error:
             await self._end(run, "failed", reason=error.body.code or "error", error=error.envelope()["error"])
-        except OperationalError:
-            # The database went away: the lease runs out, and the run goes on from its checkpoint.
-            _LOG.warning("the database went away; the run stays for another worker", exc_info=True)
         except Exception:  # noqa: BLE001 - whatever it is, the run must end and say so
             _LOG.exception("the run failed")
             failure = {"message": "the run failed inside the service", "type": "server_error", "code": "internal"}
             await self._end(run, "failed", reason="internal", error=failure)
-        else:
-            await self._conclude(run, state)
 
     async def _steps(self, run: Run) -> RunState:
         """Run the graph; every step is in its checkpoint before the next begins."""
@@ -106,8 +127,8 @@ class Executor:
             metrics.RUN_SECONDS.observe(time.time() - (run.started_at or run.created_at).timestamp())
             _LOG.info("run %s", status, extra={"reason": reason})
 
-    async def _watch(self, run: uuid.UUID, work: asyncio.Task[None]) -> None:
-        """Renew the lease, and stop the work when it is lost or the caller wants it."""
+    async def _watch(self, run: uuid.UUID, work: asyncio.Task[None]) -> str:
+        """Renew the lease, and stop the work when it is lost or the caller wants it; which of these."""
         silent_since: float | None = None
         while True:
             await asyncio.sleep(min(self._beat, 1.0))
@@ -118,10 +139,11 @@ class Executor:
                 silent_since = silent_since or time.monotonic()
                 if time.monotonic() - silent_since > 2 * self._beat:
                     work.cancel()
+                    return _LOST
                 continue
             if held is None or held.cancel_requested:
                 work.cancel()
-                return
+                return _LOST if held is None else _CALLER
 
 
 def _initial(run: Run) -> RunState:

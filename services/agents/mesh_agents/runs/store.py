@@ -25,6 +25,7 @@ class Run:
     error: dict[str, Any] | None
     not_before: datetime | None
     cancel_requested: bool
+    attempts: int
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
@@ -78,7 +79,7 @@ class RunStore:
         before = await self._query("SELECT * FROM runs WHERE id = %s", run)
         claimed = await self._query(
             "UPDATE runs SET status = 'running', owner = %s, lease_until = now() + %s::interval,"
-            " started_at = coalesce(started_at, now()) WHERE id = %s AND (status = 'queued' OR"
+            " attempts = attempts + 1, started_at = coalesce(started_at, now()) WHERE id = %s AND (status = 'queued' OR"
             " (status = 'running' AND lease_until < now())) RETURNING *",
             owner,
             self._lease,
@@ -128,30 +129,54 @@ class RunStore:
 
     async def release(self, run: uuid.UUID, owner: str) -> None:
         """Give a run back at once: its worker is going down in order."""
-        await self._query("UPDATE runs SET lease_until = now() WHERE id = %s AND owner = %s RETURNING *", run, owner)
-
-    async def cancel(self, tenant: str, run: uuid.UUID) -> Run | None:
-        """End a run that nobody works on, and ask the worker of one that is being worked on; None: no such run."""
-        found = await self._query(
-            "UPDATE runs SET cancel_requested = true,"
-            " status = CASE WHEN status IN ('waiting', 'queued') THEN 'cancelled' ELSE status END,"
-            " ended_at = CASE WHEN status IN ('waiting', 'queued') THEN now() ELSE ended_at END"
-            " WHERE tenant = %s AND id = %s RETURNING *",
-            tenant,
+        await self._query(
+            "UPDATE runs SET lease_until = now(), queued_at = 'epoch', attempts = attempts - 1"
+            " WHERE id = %s AND owner = %s RETURNING *",
             run,
+            owner,
         )
-        return found[0] if found else None
 
-    async def due(self, again_after: float) -> list[uuid.UUID]:
+    async def cancel(self, tenant: str, run: uuid.UUID) -> tuple[Run, bool] | None:
+        """End a run that nobody works on, and ask the worker of one that is being worked on; None: no such run.
+
+        With it, whether this ended it: then its event is noted, as its worker does of others.
+        """
+        async with connection(self._pool) as held, held.transaction():
+            ended = await self._rows(
+                held,
+                "UPDATE runs SET cancel_requested = true, status = 'cancelled', ended_at = now()"
+                " WHERE tenant = %s AND id = %s AND status IN ('waiting', 'queued') RETURNING *",
+                tenant,
+                run,
+            )
+            if ended:
+                await held.execute(
+                    "INSERT INTO run_events (run, type, data) VALUES (%s, 'cancelled', %s)",
+                    (run, Jsonb({"reason": "caller"})),
+                )
+                return ended[0], True
+            found = await self._rows(
+                held, "UPDATE runs SET cancel_requested = true WHERE tenant = %s AND id = %s RETURNING *", tenant, run
+            )
+        return (found[0], False) if found else None
+
+    async def unqueued(self, run: uuid.UUID) -> None:
+        """Note that the queue did not take a run: it is `due` at once."""
+        await self._query("UPDATE runs SET queued_at = 'epoch' WHERE id = %s RETURNING *", run)
+
+    async def due(self, again_after: float, *, heavy: bool) -> list[uuid.UUID]:
         """Runs that belong in the queue: heavy ones whose time has come, those whose worker died, and those that were
         queued `again_after` seconds ago and may have been lost with the queue. Doubles do no harm: `claim` drops them.
+
+        Without `heavy` the window is closed: what has missed it waits for the next one.
         """
         found = await self._query(
             "UPDATE runs SET queued_at = now(), status = CASE WHEN status = 'waiting' THEN 'queued' ELSE status END"
-            " WHERE id IN (SELECT id FROM runs WHERE (status = 'waiting' AND not_before <= now())"
+            " WHERE id IN (SELECT id FROM runs WHERE (status = 'waiting' AND not_before <= now() AND %s)"
             " OR (status = 'running' AND lease_until < now() AND queued_at < now() - %s::interval)"
             " OR (status = 'queued' AND queued_at < now() - %s::interval)"
             " ORDER BY created_at LIMIT 100 FOR UPDATE SKIP LOCKED) RETURNING *",
+            heavy,
             self._lease,
             f"{again_after} seconds",
         )

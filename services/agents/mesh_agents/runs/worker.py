@@ -7,6 +7,7 @@ import signal
 import socket
 import uuid
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Final
 
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
@@ -26,9 +27,11 @@ from mesh_agents.graph.nodes import Nodes
 from mesh_agents.parts import Parts, make_parts
 from mesh_agents.runs.execute import Executor
 from mesh_agents.runs.queue import TASK, idle_milliseconds
+from mesh_agents.runs.window import opens
 
 _LOG: Final = logging.getLogger(__name__)
 _RETRY_SECONDS: Final = 3.0
+_STOP_SECONDS: Final = 5.0
 _QUEUED_AGAIN_SECONDS: Final = 300.0
 """A run that has been in the queue for so long is queued again, in case Redis lost it."""
 
@@ -58,9 +61,12 @@ async def work(settings: Settings) -> None:
         _LOG.info("worker ready", extra={"owner": owner})
         ended = asyncio.create_task(stop.wait())
         await asyncio.wait([*jobs, ended], return_when=asyncio.FIRST_COMPLETED)
+        # While the database can still be told; what the broker has begun outlives the broker's own end.
+        await executor.stop()
         for job in (*jobs, ended):
             job.cancel()
-        await asyncio.gather(*jobs, ended, return_exceptions=True)
+        # A broker that waits for a queue that is away holds nobody up.
+        await asyncio.wait([*jobs, ended], timeout=_STOP_SECONDS)
 
 
 def _task(executor: Executor) -> Callable[[str], Awaitable[None]]:
@@ -86,8 +92,10 @@ async def _sweep(parts: Parts, every: float) -> None:
     """Queue what is due, again and again."""
     while True:
         try:
-            for run in await parts.runs.due(_QUEUED_AGAIN_SECONDS):
-                await parts.queue.put(run)
+            open_now = opens(datetime.now().astimezone(), *parts.settings.off_peak_window()) is None
+            for run in await parts.runs.due(_QUEUED_AGAIN_SECONDS, heavy=open_now):
+                if not await parts.queue.put(run):
+                    await parts.runs.unqueued(run)
             await parts.queue.nudge(idle_milliseconds(parts.settings))
             metrics.WAITING.set(await parts.runs.waiting())
         except (ApiError, RedisError, OSError):

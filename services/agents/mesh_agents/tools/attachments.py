@@ -2,11 +2,16 @@
 
 import base64
 import binascii
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from mesh_agents.errors import ApiError
+
+_MEDIA: Final = re.compile(r"[a-z]{1,20}/([a-z0-9][a-z0-9.+-]{0,40})")
+_UNKNOWN: Final = "application/octet-stream"
+"""In place of a media type that is none: it becomes a header of the request to a tool."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +44,16 @@ def _file(part: dict[str, Any], number: int) -> Attachment | None:
     match part:
         case {"type": "image_url", "image_url": {"url": str(url)}} if url.startswith("data:"):
             head, _, data = url.removeprefix("data:").partition(",")
-            media = head.split(";")[0]
-            return Attachment(f"image-{number}.{media.rpartition('/')[2] or 'bin'}", media, _decode(data))
+            return _named("image", number, head.split(";")[0], data)
         case {"type": "input_audio", "input_audio": {"data": str(data), "format": str(kind)}}:
-            return Attachment(f"audio-{number}.{kind[:8]}", f"audio/{kind[:8]}", _decode(data))
+            return _named("audio", number, f"audio/{kind}", data)
         case _:
             return None
+
+
+def _named(what: str, number: int, media: str, data: str) -> Attachment:
+    known = _MEDIA.fullmatch(media)
+    return Attachment(f"{what}-{number}.{known[1] if known else 'bin'}", media if known else _UNKNOWN, _decode(data))
 
 
 def _decode(data: str) -> bytes:

@@ -132,7 +132,7 @@ def made(output: str) -> list[Image]:
     try:
         found = json.loads(output)["images"]
         return [Image(filename=i["filename"], subfolder=i["subfolder"], type=i["type"]) for i in found]
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         return []
 
 

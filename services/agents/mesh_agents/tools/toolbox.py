@@ -1,7 +1,8 @@
 """Calls of the tools, through the mesh's local addresses."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import httpx
@@ -11,6 +12,8 @@ from mesh_agents.config import Settings
 from mesh_agents.errors import ApiError, unavailable
 from mesh_agents.rag.answer import Searcher
 from mesh_agents.rag.ocr import OcrClient
+from mesh_agents.rag.parse import SCANNED, kind_of
+from mesh_agents.storable import storable
 from mesh_agents.tools import spec
 from mesh_agents.tools.attachments import Attachment
 from mesh_agents.tools.images import ImageClient
@@ -37,10 +40,12 @@ class Toolbox:
     async def call(self, name: str, arguments: str, tenant: str, files: Sequence[Attachment]) -> str:
         """The answer of a tool as text; also what went wrong, which the model may react to."""
         try:
-            output = await self._dispatch(name, json.loads(arguments or "{}"), tenant, files)
-        except (ValueError, TypeError, KeyError):
+            act = self._prepared(name, json.loads(arguments or "{}"), tenant, files)
+        except (ValueError, TypeError, KeyError, RecursionError):
             metrics.TOOL_CALLS.labels(name, "bad_arguments").inc()
             return "error: the arguments do not fit the tool's schema"
+        try:
+            output = storable(await act())
         except ApiError as error:
             metrics.TOOL_CALLS.labels(name, "failed").inc()
             return f"error: {error}"
@@ -49,18 +54,20 @@ class Toolbox:
             return f"{output[:MAX_OUTPUT]}\n(cut: {len(output) - MAX_OUTPUT} more characters)"
         return output
 
-    async def _dispatch(self, name: str, given: dict[str, Any], tenant: str, files: Sequence[Attachment]) -> str:
+    def _prepared(
+        self, name: str, given: dict[str, Any], tenant: str, files: Sequence[Attachment]
+    ) -> Callable[[], Awaitable[str]]:
+        """What is to be done; nothing has been, while the arguments may still be wrong."""
         if name == spec.SEARCH:
-            return await self._search(tenant, str(given["query"]))
+            return partial(self._search, tenant, storable(str(given["query"]))[:8000])
         if name == spec.RUN_CODE:
-            return await self._run_code(str(given["code"]))
+            return partial(self._run_code, storable(str(given["code"])))
         if name == spec.GENERATE_IMAGE:
-            return await self.images.make(str(given["prompt"]))
-        file = _pick(files, given["attachment"])
+            return partial(self.images.make, storable(str(given["prompt"])))
         if name == spec.READ_IMAGE:
-            return await self._ocr.markdown(file.content, file.name, file.media_type)
+            return partial(self._read, files, given["attachment"])
         if name == spec.TRANSCRIBE:
-            return await self._transcribe(file)
+            return partial(self._transcribe, files, given["attachment"])
         raise ValueError(name)
 
     async def _search(self, tenant: str, query: str) -> str:
@@ -75,7 +82,15 @@ class Toolbox:
         )
         return json.dumps({key: body[key] for key in ("stdout", "stderr", "result", "error") if body.get(key)})
 
-    async def _transcribe(self, file: Attachment) -> str:
+    async def _read(self, files: Sequence[Attachment], number: Any) -> str:
+        file = _pick(files, number)
+        kind = kind_of(file.content, "")
+        if kind not in SCANNED:
+            raise ApiError(400, f"attachment {number} is neither PDF, PNG nor JPEG", code="invalid_attachment")
+        return await self._ocr.markdown(file.content, kind)
+
+    async def _transcribe(self, files: Sequence[Attachment], number: Any) -> str:
+        file = _pick(files, number)
         body = await self._post(
             self._whisper,
             self._whisper_key,
@@ -83,6 +98,8 @@ class Toolbox:
             files={"file": (file.name, file.content, file.media_type)},
             data={"model": self._whisper_model, "response_format": "json"},
         )
+        if not isinstance(body.get("text"), str):
+            raise _malformed("the speech service")
         return str(body["text"])
 
     async def _post(self, url: str, key: str, what: str, **body: Any) -> dict[str, Any]:
@@ -96,8 +113,17 @@ class Toolbox:
             raise unavailable(what)
         if response.is_error:
             raise ApiError(502, f"{what} answered with status {response.status_code}", code="tool_failed")
-        answer: dict[str, Any] = response.json()
+        try:
+            answer = response.json()
+        except ValueError as error:
+            raise _malformed(what) from error
+        if not isinstance(answer, dict):
+            raise _malformed(what)
         return answer
+
+
+def _malformed(what: str) -> ApiError:
+    return ApiError(502, f"{what}'s answer is malformed", code="tool_failed", kind="server_error")
 
 
 def _pick(files: Sequence[Attachment], number: Any) -> Attachment:
