@@ -24,6 +24,8 @@ ENVIRONMENT: Final[Mapping[str, str]] = {
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",
     "STORE_MODEL_IN_DB": "False",
     "NO_DOCS": "True",
+    # Redis that was away is asked again after these seconds; budgets are looser and nothing is cached until then.
+    "REDIS_CIRCUIT_BREAKER_RECOVERY_TIMEOUT": "10",
     # A database that could not be brought up to date is tried again by a new start, instead of served without.
     "ENFORCE_PRISMA_MIGRATION_CHECK": "True",
     # Its own folder is read-only, and some repairs write beside the migrations.

@@ -150,6 +150,7 @@ class Proxy:
         variables = {**os.environ, **ENVIRONMENT, "HOME": str(self._folder), "LITELLM_SALT_KEY": "sk-salt"}
         variables.pop("DATABASE_URL", None)
         variables |= {**self._engine, "LITELLM_MIGRATION_DIR": str(self._folder / "migrations")}
+        variables["REDIS_CIRCUIT_BREAKER_RECOVERY_TIMEOUT"] = "1"
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, str(program), *arguments.split()],
