@@ -75,6 +75,16 @@ def test_each_death_counts_and_a_goodbye_does_not(
 # From here on a worker of all the tests is there.
 
 
+def ended_after_an_outage(http: httpx.Client, postgres: Postgres, run: Any, seconds: float) -> tuple[str, object]:
+    """How a run ended whose database was away for so long."""
+    postgres.stop()
+    time.sleep(seconds)
+    postgres.start()
+    wait_until(lambda: http.get("/ready").status_code == 200, what="readiness")
+    done = ended(http, run)
+    return done["status"], done["error"]
+
+
 def test_a_run_outlives_a_database_that_is_long_away(
     http: httpx.Client, upstream: StandIn, postgres: Postgres, worker: Worker
 ) -> None:
@@ -82,12 +92,7 @@ def test_a_run_outlives_a_database_that_is_long_away(
     upstream.script = lambda payload: Say(team(payload).text, delay=1)
     run = create(http)
     wait_until(lambda: bool(upstream.chats), what="the model's call")
-    postgres.stop()
-    time.sleep(13)
-    postgres.start()
-    wait_until(lambda: http.get("/ready").status_code == 200, what="readiness")
-    done = ended(http, run)
-    assert (done["status"], done["error"]) == ("succeeded", None)
+    assert ended_after_an_outage(http, postgres, run, 13) == ("succeeded", None)
 
 
 def test_a_run_outlives_a_database_that_goes_away_under_a_tool(
@@ -98,10 +103,5 @@ def test_a_run_outlives_a_database_that_goes_away_under_a_tool(
     upstream.execute_delay = 2
     run = create(http)
     wait_until(lambda: bool(upstream.executed), what="the code's run")
-    postgres.stop()
-    time.sleep(9)
-    postgres.start()
-    wait_until(lambda: http.get("/ready").status_code == 200, what="readiness")
-    done = ended(http, run)
-    assert (done["status"], done["error"]) == ("succeeded", None)
+    assert ended_after_an_outage(http, postgres, run, 9) == ("succeeded", None)
     assert len(upstream.executed) == 1

@@ -26,6 +26,13 @@ def counting(client: httpx.Client, session: str) -> int:
     return int(client.post("/v1/execute", json=body).json()["result"]["text"])
 
 
+def wait_for_its_end(client: httpx.Client, session: str) -> None:
+    deadline = time.monotonic() + 20
+    while client.get(f"/v1/sessions/{session}").status_code == 200:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
 class TestProcesses:
     def test_signals_reach_neither_server_nor_warden(self, any_server: Server) -> None:
         code = """
@@ -132,10 +139,7 @@ for number in range(40):  # one alone may be lost: a stop takes away the signal 
         with any_server.client() as client, open_session(client) as session:
             body = {"code": COUNTING + timer, "session_id": session}
             assert client.post("/v1/execute", json=body).json()["status"] == "ok"
-            deadline = time.monotonic() + 20
-            while client.get(f"/v1/sessions/{session}").status_code == 200:
-                assert time.monotonic() < deadline
-                time.sleep(0.1)
+            wait_for_its_end(client, session)
         assert leftovers(any_server) == []
 
     def test_what_a_session_left_running_ends_with_it(self, any_server: Server) -> None:
@@ -144,10 +148,7 @@ for number in range(40):  # one alone may be lost: a stop takes away the signal 
             code = "import os, time\nif os.fork() == 0:\n    os.setsid()\n    while True: time.sleep(1)"
             body = {"code": code, "session_id": session}
             assert client.post("/v1/execute", json=body).json()["status"] == "ok"
-            deadline = time.monotonic() + 20
-            while client.get(f"/v1/sessions/{session}").status_code == 200:
-                assert time.monotonic() < deadline
-                time.sleep(0.1)
+            wait_for_its_end(client, session)
         assert leftovers(any_server) == []
 
     def test_a_false_answer_gives_a_session_no_time(self, any_server: Server) -> None:

@@ -9,7 +9,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -65,19 +65,7 @@ def _look(place: str) -> tuple[int, str]:
 
 def pause_all(user: int, seconds: float) -> bool:
     """Stop every process of the user, for a warden as `end_all`; whether they are."""
-    deadline = time.monotonic() + seconds
-    quiet = 0
-    while quiet < _QUIET_LOOKS:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(_ALL, signal.SIGSTOP)
-        if are_paused(user):
-            quiet += 1
-            continue
-        quiet = 0
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(_PAUSE)
-    return True
+    return _signalled_until(lambda: are_paused(user), signal.SIGSTOP, seconds)
 
 
 def are_paused(user: int) -> bool:
@@ -110,16 +98,25 @@ def end_all(user: int, seconds: float) -> bool:
     forked, daemons and what left its session; more rounds are for kernels that do it process by process. Whether it
     reached anybody, Linux does not tell: it answers the same where every process there is was out of reach.
     """
-    deadline = time.monotonic() + seconds
-    quiet = 0
-    while quiet < _QUIET_LOOKS:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(_ALL, signal.SIGKILL)
+
+    def gone() -> bool:
         reap()
-        if not any(of_user(user)):
-            quiet += 1
+        return not any(of_user(user))
+
+    return _signalled_until(gone, signal.SIGKILL, seconds)
+
+
+def _signalled_until(quiet: Callable[[], bool], number: signal.Signals, seconds: float) -> bool:
+    """Signal all, again and again, until several looks in a row find it quiet; whether they did in time."""
+    deadline = time.monotonic() + seconds
+    looks = 0
+    while looks < _QUIET_LOOKS:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(_ALL, number)
+        if quiet():
+            looks += 1
             continue
-        quiet = 0
+        looks = 0
         if time.monotonic() > deadline:
             return False
         time.sleep(_PAUSE)
