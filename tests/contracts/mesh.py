@@ -200,11 +200,11 @@ class Mesh:
         sidecar = NETWORKS[caller.node].pod(slot).sidecar
         return self.curl("--resolve", f"{callee}:{port}:{sidecar}", *arguments, f"http://{callee}:{port}{path}")
 
-    def until(self, wanted: int, caller: Instance, callee: str, port: int, path: str) -> str:
+    def until(self, wanted: int, caller: Instance, callee: str, port: int, path: str, *arguments: str) -> str:
         """Ask until the status is the wanted one, half a minute at most; returns the body."""
         status, body = 0, ""
         for _ in range(60):
-            status, body = self.call(caller, callee, port, path)
+            status, body = self.call(caller, callee, port, path, *arguments)
             if status == wanted:
                 return body
             time.sleep(0.5)

@@ -62,7 +62,9 @@ def test_a_call_crosses_both_gateways_and_arrives_with_its_identity(mesh: Mesh) 
 
 
 def test_a_call_on_one_node(mesh: Mesh) -> None:
-    assert json.loads(mesh.until(200, AGENTS, "litellm", 8081, "/v1/models"))["app"] == "litellm"
+    asked = mesh.until(200, AGENTS, "litellm", 8081, "/v1/chat/completions", "--data", "{}")
+    assert json.loads(asked)["app"] == "litellm"
+    assert mesh.call(AGENTS, "litellm", 8081, "/v1/models")[0] == 403
 
 
 @pytest.mark.parametrize("path", ["/pause", "/v1", "/v1/../pause", "/health/../pause"])
