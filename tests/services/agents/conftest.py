@@ -147,15 +147,16 @@ def client(base_url: str) -> Iterator[openai.OpenAI]:
 
 
 class Worker:
-    """A worker process."""
+    """A worker process; what it logs is in `log` where that is given."""
 
-    def __init__(self, environment: dict[str, str]) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "mesh_agents", "worker"],
-            cwd=SERVICE,
-            env={**os.environ, **environment},
-            stdout=subprocess.DEVNULL,
-        )
+    def __init__(self, environment: dict[str, str], log: Path = Path(os.devnull)) -> None:
+        with log.open("wb") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "mesh_agents", "worker"],
+                cwd=SERVICE,
+                env={**os.environ, **environment},
+                stdout=output,
+            )
 
     def kill(self) -> None:
         """As the kernel does it: no goodbye."""

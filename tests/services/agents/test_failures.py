@@ -1,6 +1,7 @@
 """What dies under a run: workers, killed for real, the queue and the database; and runs that no worker is there for."""
 
 import time
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -142,6 +143,30 @@ def test_without_the_queue_runs_are_accepted_and_begin_later(
     worker = Worker(environment)
     try:
         assert ended(http, run)["status"] == "succeeded"
+    finally:
+        worker.stop()
+
+
+def test_a_worker_without_the_queue_waits_between_its_tries(
+    http: httpx.Client, upstream: StandIn, redis: Redis, environment: dict[str, str], tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    worker = Worker(environment, log)
+
+    def tries() -> int:
+        return log.read_text().count("while listening to the broker")
+
+    try:
+        wait_until(lambda: "Listening started" in log.read_text(), what="the worker's start")
+        redis.stop()
+        try:
+            wait_until(lambda: tries() >= 2, what="a second try")
+            first = tries()
+            time.sleep(6)
+            assert tries() - first <= 3
+        finally:
+            redis.start()
+        assert ended(http, create(http, route="simple"))["status"] == "succeeded"
     finally:
         worker.stop()
 

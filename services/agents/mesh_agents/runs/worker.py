@@ -16,6 +16,7 @@ from psycopg_pool import PoolTimeout
 from redis.exceptions import RedisError
 from taskiq.acks import AcknowledgeType
 from taskiq.api import run_receiver_task
+from taskiq.receiver import Receiver
 
 from mesh_agents import metrics
 from mesh_agents.config import Settings
@@ -48,6 +49,7 @@ async def work(settings: Settings) -> None:
             asyncio.create_task(
                 run_receiver_task(
                     parts.broker,
+                    receiver_cls=_Patient,
                     run_startup=True,
                     max_async_tasks=settings.runs_per_worker,
                     ack_time=AcknowledgeType.WHEN_EXECUTED,
@@ -67,6 +69,18 @@ async def work(settings: Settings) -> None:
             job.cancel()
         # A broker that waits for a queue that is away holds nobody up.
         await asyncio.wait([*jobs, ended], timeout=_STOP_SECONDS)
+
+
+class _Patient(Receiver):
+    """Waits before it is tried again: taskiq does so at once, a thousand times a second while the queue is away."""
+
+    async def listen(self, finish_event: asyncio.Event) -> None:
+        """Take messages until the queue goes away."""
+        try:
+            await super().listen(finish_event)
+        except Exception:
+            await asyncio.sleep(_RETRY_SECONDS)
+            raise
 
 
 def _task(executor: Executor) -> Callable[[str], Awaitable[None]]:
