@@ -130,6 +130,14 @@ def test_no_route_but_health_answers_without_a_key(base_url: str) -> None:
         assert statuses == ({401} if path.startswith("/v1/") else {200}), path
 
 
+@pytest.mark.parametrize("path", ["chat/completions", "documents", "runs", "search"])
+@pytest.mark.parametrize("body", [b"{not JSON", b"x" * (3 << 20)], ids=["malformed", "too large"])
+def test_a_stranger_s_body_is_not_looked_at(base_url: str, path: str, body: bytes) -> None:
+    for key, statuses in (("wrong", [401]), (KEY, [400, 413])):
+        headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
+        assert httpx.post(f"{base_url}/v1/{path}", content=body, headers=headers).status_code in statuses
+
+
 @pytest.mark.parametrize(
     ("content", "code"),
     [

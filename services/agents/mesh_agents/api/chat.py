@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from mesh_agents.api.agentic import agentic
 from mesh_agents.api.chat_models import ChatRequest
-from mesh_agents.api.depends import PartsDep, Tenant, tenant_of
+from mesh_agents.api.depends import Keyed, PartsDep, Tenant, tenant_of
 from mesh_agents.api.handlers import refusals
 from mesh_agents.api.leaving import while_there
 from mesh_agents.api.sse import EventStream, event, whole
@@ -39,7 +39,7 @@ class _Straight(APIRoute):
         return handle
 
 
-router = APIRouter(prefix="/v1", tags=["chat"])
+router = APIRouter(prefix="/v1", tags=["chat"], route_class=Keyed)
 straight = APIRouter(prefix="/v1", tags=["chat"], route_class=_Straight)
 _AGENTIC: Final = (Route.SEARCH, Route.MULTI_STEP)
 

@@ -7,12 +7,12 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, File, Form, Query, Response, UploadFile
 from pydantic import BaseModel, ConfigDict, Field
 
-from mesh_agents.api.depends import PartsDep, Tenant
+from mesh_agents.api.depends import Keyed, PartsDep, Tenant
 from mesh_agents.api.handlers import refusals
 from mesh_agents.errors import ApiError
 from mesh_agents.rag.registry import Document
 
-router = APIRouter(prefix="/v1", tags=["documents"])
+router = APIRouter(prefix="/v1", tags=["documents"], route_class=Keyed)
 
 
 class DocumentView(BaseModel):

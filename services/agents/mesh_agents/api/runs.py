@@ -14,7 +14,7 @@ from starlette.responses import Response, StreamingResponse
 from mesh_agents import metrics
 from mesh_agents.api.agentic import default_limits
 from mesh_agents.api.chat_models import MAX_MESSAGES, ChatMessage
-from mesh_agents.api.depends import PartsDep, Tenant
+from mesh_agents.api.depends import Keyed, PartsDep, Tenant
 from mesh_agents.api.handlers import refusals
 from mesh_agents.errors import ApiError, not_found
 from mesh_agents.parts import Parts
@@ -26,7 +26,7 @@ from mesh_agents.storable import is_storable
 from mesh_agents.tools.attachments import attachments
 from mesh_agents.tools.images import Image
 
-router = APIRouter(prefix="/v1/runs", tags=["runs"])
+router = APIRouter(prefix="/v1/runs", tags=["runs"], route_class=Keyed)
 _POLL_SECONDS: Final = 0.5
 
 
