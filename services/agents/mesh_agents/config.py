@@ -80,6 +80,8 @@ class Settings(BaseSettings):
     max_usd: float = Field(default=2.0, gt=0)
     """Limits of one run; a caller may ask for less, never for more."""
     max_waiting_runs: int = Field(default=1000, ge=1)
+    keep_runs_days: int = Field(default=30, ge=1, le=3650)
+    """How long a run that has ended can be asked for, with its events and pictures."""
     lease_seconds: float = Field(default=30, gt=0)
     """How long a worker may be silent until another takes its run over."""
     max_body_mib: int = Field(default=32, ge=1)

@@ -39,6 +39,7 @@ CREATE TABLE IF NOT EXISTS runs (
 -- How often a worker took it up and did not give it back.
 ALTER TABLE runs ADD COLUMN IF NOT EXISTS attempts integer NOT NULL DEFAULT 0;
 CREATE INDEX IF NOT EXISTS runs_open ON runs (status) WHERE status IN ('waiting', 'queued', 'running');
+CREATE INDEX IF NOT EXISTS runs_ended ON runs (ended_at) WHERE ended_at IS NOT NULL;
 
 CREATE TABLE IF NOT EXISTS run_events (
     run uuid NOT NULL REFERENCES runs ON DELETE CASCADE,

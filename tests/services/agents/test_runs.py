@@ -188,3 +188,28 @@ BAD: list[tuple[dict[str, Any], str]] = [
 def test_bad_runs(http: httpx.Client, body: dict[str, Any], code: str) -> None:
     answer = http.post("/v1/runs", json=body)
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, code)
+
+
+def test_what_ended_long_ago_is_forgotten(
+    http: httpx.Client, upstream: StandIn, postgres: Postgres, worker: Worker
+) -> None:
+    upstream.script = team
+    old, new = create(http), create(http)
+    for run in (old, new):
+        assert ended(http, run)["status"] == "succeeded"
+
+    def kept(run: dict[str, Any]) -> list[int]:
+        tables = {"runs": "id", "run_events": "run", "effects": "run"} | {
+            f"checkpoint{of}": "thread_id" for of in ("s", "_blobs", "_writes")
+        }
+        return [
+            int(postgres.psql(f"SELECT count(*) FROM {table} WHERE {column}::text = '{run['id']}'"))  # noqa: S608 - ours
+            for table, column in tables.items()
+        ]
+
+    assert all(kept(old))
+    for run, days in ((old, 31), (new, 29)):
+        postgres.psql(f"UPDATE runs SET ended_at = now() - interval '{days} days' WHERE id = '{run['id']}'")  # noqa: S608 - ours
+    wait_until(lambda: http.get(f"/v1/runs/{old['id']}").status_code == 404, what="the old run's end")
+    assert not any(kept(old))
+    assert all(kept(new))

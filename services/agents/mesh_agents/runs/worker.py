@@ -28,6 +28,7 @@ from mesh_agents.graph.nodes import Nodes
 from mesh_agents.parts import Parts, make_parts
 from mesh_agents.runs.execute import Executor
 from mesh_agents.runs.queue import TASK, idle_milliseconds
+from mesh_agents.runs.retention import forget
 from mesh_agents.runs.window import opens
 
 _LOG: Final = logging.getLogger(__name__)
@@ -103,7 +104,7 @@ async def _when_there(parts: Parts) -> None:
 
 
 async def _sweep(parts: Parts, every: float) -> None:
-    """Queue what is due, again and again."""
+    """Queue what is due and forget what is old, again and again."""
     while True:
         try:
             open_now = opens(datetime.now().astimezone(), *parts.settings.off_peak_window()) is None
@@ -112,6 +113,8 @@ async def _sweep(parts: Parts, every: float) -> None:
                     await parts.runs.unqueued(run)
             await parts.queue.nudge(idle_milliseconds(parts.settings))
             metrics.WAITING.set(await parts.runs.waiting())
+            if gone := await forget(parts.pool, parts.settings.keep_runs_days):
+                _LOG.info("old runs forgotten", extra={"count": gone})
         except (ApiError, RedisError, OSError):
             _LOG.warning("the sweep failed; it is tried again", exc_info=True)
         await asyncio.sleep(every)
