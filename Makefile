@@ -59,9 +59,10 @@ unit: setup ## The fast tests alone: no engine, no other program.
 SERVICES := $(patsubst services/%/requirements-test.txt,%,$(wildcard services/*/requirements-test.txt))
 
 .PHONY: services $(SERVICES:%=test-%)
-services: $(SERVICES:%=test-%) ## The tests of the services that we write; one alone: make test-interpreter.
+services: $(SERVICES:%=test-%) ## Types and tests of the services that we write; one alone: make test-interpreter.
 
-$(SERVICES:%=test-%): test-%: .services/%/test.stamp
+$(SERVICES:%=test-%): test-%: .services/%/test.stamp $(VENV)/dev.stamp
+	MYPYPATH=.:tests/services/$* $(PY) -m mypy --python-executable .services/$*/bin/python --cache-dir .mypy_cache/$* services/$*
 	@# They race real processes, some of them hostile, on a machine that may be busy: what fails is tried once more, alone.
 	.services/$*/bin/python -m pytest tests/services/$* || \
 		.services/$*/bin/python -m pytest --last-failed --last-failed-no-failures none tests/services/$*

@@ -323,8 +323,8 @@ async def _answer(send: Send, error: ProxyException) -> None:
 
 
 # LiteLLM asks no callback here.
-Logging.failure_handler = failure_handler
-Router.async_function_with_fallbacks_common_utils = next_model
+Logging.failure_handler = failure_handler  # type: ignore[method-assign]
+Router.async_function_with_fallbacks_common_utils = next_model  # type: ignore[method-assign]
 hook = BadInput()
 # Callbacks are loaded while the app starts, when it takes no more middleware.
 app.middleware_stack = Bodies(app.middleware_stack)

@@ -26,7 +26,8 @@ import httpx
 ROOT: Final = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests.services.litellm.servers import MASTER_KEY, VLLM, Proxy, Redis, free_port, on_loopback, rendered  # noqa: E402
+from tests.services.agents.servers import free_port  # noqa: E402
+from tests.services.litellm.servers import MASTER_KEY, VLLM, Proxy, Redis, on_loopback, rendered  # noqa: E402
 from tests.services.litellm.upstream import Script, Upstream  # noqa: E402
 
 BARE, PROXY = "bare model", "through the proxy"

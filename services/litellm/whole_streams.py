@@ -21,7 +21,7 @@ from litellm.proxy.common_request_processing import ProxyBaseLLMRequestProcessin
 _CUT: Final = "the model's answer was cut off before its end"
 _BROKEN: Final = "the model's answer held an event that is no JSON"
 _OPENAI_ERROR: Final = 'data: {"error":'
-_finish: Final = CustomStreamWrapper.finish_reason_handler
+_finish: Final[Any] = CustomStreamWrapper.finish_reason_handler
 _messages: Final = AnthropicMessagesConfig.get_async_streaming_response_iterator
 _sse: Final = ProxyBaseLLMRequestProcessing.async_sse_data_generator
 
@@ -114,7 +114,7 @@ def anthropic_event(event: Any) -> Any:
 
 
 # No callback sees a stream's end before LiteLLM has given it one, nor an error's words.
-CustomStreamWrapper.finish_reason_handler = finish_reason_handler
-AnthropicMessagesConfig.get_async_streaming_response_iterator = messages_iterator
-ProxyBaseLLMRequestProcessing.async_sse_data_generator = staticmethod(sse_data_generator)
+CustomStreamWrapper.finish_reason_handler = finish_reason_handler  # type: ignore[method-assign]
+AnthropicMessagesConfig.get_async_streaming_response_iterator = messages_iterator  # type: ignore[assignment,method-assign]
+ProxyBaseLLMRequestProcessing.async_sse_data_generator = staticmethod(sse_data_generator)  # type: ignore[method-assign]
 hook = CustomLogger()

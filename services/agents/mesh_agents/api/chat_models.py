@@ -65,5 +65,5 @@ class ChatRequest(BaseModel):
 
     def parameters(self) -> dict[str, Any]:
         """What is passed on to a model."""
-        given = self.model_dump(include=PASSED_ON, exclude_unset=True)
+        given = self.model_dump(include=set(PASSED_ON), exclude_unset=True)
         return {name: value for name, value in given.items() if value is not None}
