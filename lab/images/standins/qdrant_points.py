@@ -51,6 +51,7 @@ class Points:
         service.route("POST", points)(self.get)
         service.route("POST", f"{points}/delete")(self.delete)
         service.route("POST PUT", f"{points}/payload")(self.payload)
+        service.route("POST", f"{points}/batch")(self.batch)
         service.route("POST", f"{points}/scroll")(self.scroll)
         service.route("POST", f"{points}/count")(self.count)
         service.route("POST", f"{points}/search")(lambda r: done(self.query(r.groups["c"], r.json())))
@@ -88,24 +89,41 @@ class Points:
 
     def delete(self, request: Request) -> Any:
         """Remove points by ids or by a filter."""
-        name, asked = request.groups["c"], request.json()
+        self._remove(request.groups["c"], request.json())
+        return updated()
+
+    def _remove(self, name: str, asked: dict[str, Any]) -> None:
         self.store.need(name)
         ids = asked.get("points")
         if ids is None:
             ids = [p["id"] for p in self.store.found(name, asked.get("filter"))]
         self.peers.change(do="remove", collection=name, ids=ids)
-        return updated()
 
     def payload(self, request: Request) -> Any:
         """Add to payloads (POST) or replace them (PUT)."""
-        name, asked = request.groups["c"], request.json()
+        self._payload(request.groups["c"], request.json(), replace=request.method == "PUT")
+        return updated()
+
+    def _payload(self, name: str, asked: dict[str, Any], *, replace: bool) -> None:
         condition = {"must": [{"has_id": asked["points"]}]} if "points" in asked else asked.get("filter")
         points = []
         for point in self.store.found(name, condition):
-            kept = (point.get("payload") or {}) if request.method == "POST" else {}
+            kept = {} if replace else point.get("payload") or {}
             points.append({**point, "payload": {**kept, **asked["payload"]}})
         self.peers.change(do="put", collection=name, points=points)
-        return updated()
+
+    def batch(self, request: Request) -> Any:
+        """Several changes in their order; those of the agents are known."""
+        changes = {
+            "set_payload": lambda name, asked: self._payload(name, asked, replace=False),
+            "delete": self._remove,
+        }
+        asked = [change for operation in request.json()["operations"] for change in operation.items()]
+        if unknown := [kind for kind, _ in asked if kind not in changes]:
+            raise refused(400, f"the stand-in knows no operation {unknown[0]!r}")
+        for kind, what in asked:
+            changes[kind](request.groups["c"], what)
+        return done([updated()["result"] for _ in asked])
 
     def scroll(self, request: Request) -> Any:
         """Page by page, in the order of ids."""

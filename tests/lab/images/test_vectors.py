@@ -65,6 +65,7 @@ def test_all_else_does(client: Client, path: str, headers: dict[str, str]) -> No
         ("PUT", "/collections/c/points", {"points": POINTS}),
         ("POST", "/collections/c/points/delete", {"points": [1]}),
         ("POST", "/collections/c/points/payload", {"points": [1], "payload": {}}),
+        ("POST", "/collections/c/points/batch", {"operations": []}),
         ("POST", "/collections/c/snapshots", None),
     ],
 )
@@ -117,6 +118,15 @@ def test_points_are_scrolled_through(client: Client) -> None:
     assert ([p["id"] for p in page["result"]["points"]], page["result"]["next_page_offset"]) == ([1, 2], 3)
     _, page = client.ask("POST", "/collections/c/points/scroll", {"limit": 2, "offset": 3}, ALL)
     assert ([p["id"] for p in page["result"]["points"]], page["result"]["next_page_offset"]) == ([3], None)
+
+
+def test_changes_of_a_batch_are_made_in_their_order(client: Client) -> None:
+    of_a = {"must": [{"key": "tenant", "match": {"value": "a"}}]}
+    changes = [{"set_payload": {"payload": {"tenant": "a"}, "points": [2]}}, {"delete": {"filter": of_a}}]
+    assert client.ask("POST", "/collections/c/points/batch", {"operations": [*changes, {"upsert": {}}]}, ALL)[0] == 400
+    assert client.ask("POST", "/collections/c/points/count", {}, ALL)[1]["result"]["count"] == 3
+    assert client.ask("POST", "/collections/c/points/batch", {"operations": changes}, ALL)[0] == 200
+    assert client.ask("POST", "/collections/c/points/count", {}, ALL)[1]["result"]["count"] == 0
 
 
 def test_a_vector_of_another_size_is_refused(client: Client) -> None:

@@ -84,15 +84,20 @@ class VectorStore:
                 await self._writer.upsert(self.collection, points[begin : begin + _UPSERT], wait=True)
 
     async def publish(self, tenant: str, document: str, content_hash: str) -> None:
-        """Make the chunks of this content the document, and remove those of any other content."""
+        """Make the chunks of this content the document, and remove those of any other content.
+
+        In one call: who dies behind it has not left both to be found.
+        """
         same = models.FieldCondition(key="hash", match=models.MatchValue(value=content_hash))
         of_document = _document(tenant, document)
+        these = models.Filter(must=[*of_document, same])
+        others = models.Filter(must=of_document, must_not=[same])
+        changes = [
+            models.SetPayloadOperation(set_payload=models.SetPayload(payload={"published": True}, filter=these)),
+            models.DeleteOperation(delete=models.FilterSelector(filter=others)),
+        ]
         async with _translated():
-            await self._writer.set_payload(
-                self.collection, {"published": True}, points=models.Filter(must=[*of_document, same]), wait=True
-            )
-            others = models.FilterSelector(filter=models.Filter(must=of_document, must_not=[same]))
-            await self._writer.delete(self.collection, points_selector=others, wait=True)
+            await self._writer.batch_update_points(self.collection, changes, wait=True)
 
     async def delete(self, tenant: str, document: str) -> None:
         """Remove all chunks of a document; none is no error."""
