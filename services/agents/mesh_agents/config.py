@@ -87,6 +87,8 @@ class Settings(BaseSettings):
     max_body_mib: int = Field(default=32, ge=1)
     first_token_seconds: float = Field(default=120, gt=0)
     idle_stream_seconds: float = Field(default=120, gt=0)
+    whole_answer_seconds: float = Field(default=600, gt=0)
+    """Until an answer that is no stream is there: as long as the model proxy gives a model for it."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -10,7 +10,7 @@ import httpx
 import openai
 import pytest
 
-from tests.services.agents.conftest import KEY, SERVICE, Worker
+from tests.services.agents.conftest import KEY, SERVICE, Worker, serving
 from tests.services.agents.servers import wait_until
 from tests.services.agents.stand_in import Say, Script, StandIn
 from tests.services.agents.team import create, ended, get
@@ -235,3 +235,21 @@ def test_what_a_tool_is_asked_is_said_and_a_frame_is_not() -> None:
     assert not reader.characters
     reader.feed(_chunk(0, tool_calls=[{"index": 0, "function": {"name": "weather"}}]))
     assert reader.characters
+
+
+def test_a_whole_answer_may_take_longer_than_a_first_word(environment: dict[str, str], upstream: StandIn) -> None:
+    seconds = {"FIRST_TOKEN": 1, "IDLE_STREAM": 1, "WHOLE_ANSWER": 4}
+    upstream.script = lambda payload: Say("at last", delay=9 if "for ever" in str(payload) else 2.5)
+    settings = {f"AGENTS_{name}_SECONDS": str(value) for name, value in seconds.items()}
+    with (
+        serving({**environment, **settings}) as url,
+        httpx.Client(base_url=url, headers={"authorization": f"Bearer {KEY}"}, timeout=30) as http,
+    ):
+        answers = {
+            (said, stream): http.post(
+                "/v1/chat/completions",
+                json={"model": "simple", "stream": stream, "messages": [{"role": "user", "content": said}]},
+            ).status_code
+            for said, stream in (("hi", False), ("hi", True), ("for ever", False))
+        }
+    assert answers == {("hi", False): 200, ("hi", True): 502, ("for ever", False): 503}

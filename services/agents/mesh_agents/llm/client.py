@@ -86,7 +86,8 @@ class ModelClient:
         self._key = settings.secret("litellm-key").get_secret_value()
         self._first = settings.first_token_seconds
         self._idle = settings.idle_stream_seconds
-        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=max(self._first, self._idle))
+        self._whole_answer = _silence(settings.whole_answer_seconds)
+        self._stream = _silence(max(self._first, self._idle))
         self._prices = Prices.parse(settings.prices)
 
     async def complete(self, payload: Mapping[str, Any], user: str) -> Completion:
@@ -209,7 +210,8 @@ class ModelClient:
                 # `user` keeps callers' cached answers and spend apart in the proxy.
                 json={**payload, "user": user},
                 headers={"authorization": f"Bearer {self._key}", "x-request-id": request_id.get()},
-                timeout=self._timeout,
+                # A whole answer comes at its end only.
+                timeout=self._stream if payload["stream"] else self._whole_answer,
                 allow_redirects=False,
             )
         except _AWAY as error:
@@ -247,6 +249,10 @@ class ModelClient:
         metrics.TOKENS.labels(model, "in").inc(tokens_in)
         metrics.TOKENS.labels(model, "out").inc(tokens_out)
         metrics.COST_USD.labels(model).inc(self._prices.cost(model, tokens_in, tokens_out))
+
+
+def _silence(seconds: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=seconds)
 
 
 async def _with_first(first: list[Event], rest: AsyncGenerator[list[Event], None]) -> AsyncGenerator[list[Event], None]:
