@@ -175,6 +175,9 @@ def litellm_config(
             "user_api_key_cache_ttl": KEY_CACHE_SECONDS,
             # Without its database the proxy would take any key for a good one.
             "allow_requests_on_db_unavailable": False,
+            # Sums of spending wait in Redis until they are in the database. Without it they are given up after some
+            # seconds without the database, and a restart loses what was not written.
+            "use_redis_transaction_buffer": True,
             "disable_spend_logs": False,
             "store_prompts_in_spend_logs": False,
         },

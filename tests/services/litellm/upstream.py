@@ -4,6 +4,7 @@ import asyncio
 import json
 import threading
 import time
+import uuid
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from typing import Any
@@ -123,7 +124,7 @@ class Upstream:
         await asyncio.sleep(self._script.delay)
         return JSONResponse(
             {
-                "id": "chatcmpl-1",
+                "id": f"chatcmpl-{uuid.uuid4()}",
                 "object": "chat.completion",
                 "created": 1,
                 "model": body["model"],
@@ -187,7 +188,7 @@ _USAGE = {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}
 
 def openai_events(model: str, text: str, *, usage: bool) -> list[Event]:
     """The events of an answer: a word each, and the end."""
-    base = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": model}
+    base = {"id": f"chatcmpl-{uuid.uuid4()}", "object": "chat.completion.chunk", "created": 1, "model": model}
 
     def chunk(delta: dict[str, Any], finish: str | None = None) -> Event:
         return "", {**base, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
