@@ -2,8 +2,9 @@
 
     .services/litellm/bin/python services/litellm/bench.py
 
-The real LiteLLM with the rendered configuration, a real Redis, and the stand-in for the models as a process of its own,
-as in the tests. Bare model and proxy take turns in one run, so that a busy machine slows both.
+The real LiteLLM with the rendered configuration, a caller's key, real Redis and Postgres, and the stand-in for the
+models as a process of its own, as in the tests. Bare model and proxy take turns in one run, so that a busy machine slows
+both.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ ROOT: Final = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
 from tests.services.agents.servers import free_port  # noqa: E402
-from tests.services.litellm.servers import MASTER_KEY, VLLM, Proxy, Redis, on_loopback, rendered  # noqa: E402
+from tests.services.litellm.database import Database  # noqa: E402
+from tests.services.litellm.servers import CALLERS, VLLM, Proxy, Redis, on_loopback, rendered  # noqa: E402
 from tests.services.litellm.upstream import Script, Upstream  # noqa: E402
 
 BARE, PROXY = "bare model", "through the proxy"
@@ -88,7 +90,7 @@ async def load(side: Side, concurrent: int, calls: int) -> list[tuple[float, flo
     """
     # A client for each turn: servers close what was idle for 5 s, and the other side's turn may take longer.
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-    headers = {"authorization": f"Bearer {MASTER_KEY}"}
+    headers = {"authorization": f"Bearer {CALLERS['agents']}"}
     left = iter(range(calls))
     times: list[tuple[float, float]] = []
 
@@ -187,23 +189,24 @@ def main() -> None:
     if arguments.serve:
         serve(arguments.serve)
         return
-    with tempfile.TemporaryDirectory() as folder:
-        redis_folder, proxy_folder = Path(folder, "redis"), Path(folder, "proxy")
-        redis_folder.mkdir()
-        proxy_folder.mkdir()
-        redis = Redis(redis_folder)
+    with contextlib.ExitStack() as stack:
+
+        def folder(name: str) -> Path:
+            return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=f"bench-{name}-")))
+
         upstream: Any = Upstream(Script(), free_port())
-        proxy = Proxy(proxy_folder, on_loopback(rendered(), upstream, upstream, redis.port))
         models = subprocess.Popen([sys.executable, __file__, "--serve", str(upstream.port)])
-        try:
-            redis.start()
-            proxy.start()
-            rows = asyncio.run(measure(proxy, upstream.url, arguments.rounds, arguments.calls))
-        finally:
-            proxy.stop()
-            redis.stop()
-            models.terminate()
-            models.wait(10)
+        stack.callback(models.wait, 10)
+        stack.callback(models.terminate)
+        redis, database = Redis(folder("redis")), Database(folder("postgres"))
+        for server in (redis, database):
+            stack.callback(server.stop)
+            server.start()
+        config = on_loopback(rendered(), upstream, upstream, redis.port)
+        proxy = Proxy(folder("litellm"), config, database.made("bench"))
+        stack.callback(proxy.stop)
+        proxy.start()
+        rows = asyncio.run(measure(proxy, upstream.url, arguments.rounds, arguments.calls))
     head = "| proxy over the bare model, ms | | p50 bare | through | added | p99 bare | through | added | CPU | lost |"
     print(head, "|---|---|---|---|---|---|---|---|---|---|", *rows, sep="\n")
 
