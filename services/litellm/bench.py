@@ -3,8 +3,8 @@
     .services/litellm/bin/python services/litellm/bench.py
 
 The real LiteLLM with the rendered configuration, a caller's key, real Redis and Postgres, and the stand-in for the
-models as a process of its own, as in the tests. Bare model and proxy take turns in one run, so that a busy machine slows
-both.
+models as a process of its own, as in the tests. Bare model and proxy take turns in one run, so that a busy machine
+slows both.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Postgres: the pool, and the tables that the service owns."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import resources
@@ -9,7 +10,7 @@ from typing import Any, Final
 import psycopg
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from psycopg.rows import DictRow, dict_row
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from mesh_agents.config import Settings
 from mesh_agents.errors import ApiError, unavailable
@@ -19,6 +20,8 @@ Pool = AsyncConnectionPool[psycopg.AsyncConnection[DictRow]]
 _MIGRATION_LOCK: Final = 7_305_001
 """Number of the advisory lock under which one process at a time makes the tables."""
 _WAIT_SECONDS: Final = 5.0
+_RETRY_SECONDS: Final = 3.0
+_LOG: Final = logging.getLogger(__name__)
 
 
 class DatabaseAwayError(ApiError):
@@ -74,6 +77,18 @@ async def connection(pool: Pool) -> AsyncIterator[psycopg.AsyncConnection[DictRo
         raise DatabaseAwayError from error
     except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as error:
         raise DatabaseAwayError("the database (its tables are being made)") from error
+
+
+async def migrate_when_there(pool: Pool) -> None:
+    """Make the tables as soon as the database is there."""
+    while True:
+        try:
+            await migrate(pool)
+        except (PoolTimeout, psycopg.Error):
+            _LOG.warning("the tables cannot be made yet", exc_info=True)
+            await asyncio.sleep(_RETRY_SECONDS)
+        else:
+            return
 
 
 async def migrate(pool: Pool) -> None:

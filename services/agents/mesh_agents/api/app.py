@@ -3,25 +3,18 @@
 import asyncio
 import contextlib
 import gc
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
 
 from fastapi import FastAPI
-from psycopg import Error as DatabaseError
-from psycopg_pool import PoolTimeout
 from qdrant_client import AsyncQdrantClient
 
 from mesh_agents.api import chat, documents, handlers, health, runs
 from mesh_agents.api.middleware import Edge
 from mesh_agents.auth import Keys
 from mesh_agents.config import Settings
-from mesh_agents.db import migrate
-from mesh_agents.parts import Parts, make_parts
-
-_LOG: Final = logging.getLogger(__name__)
-_RETRY_SECONDS: Final = 3.0
+from mesh_agents.db import migrate_when_there
+from mesh_agents.parts import make_parts
 
 
 def make_app(settings: Settings, vectors: tuple[AsyncQdrantClient, AsyncQdrantClient] | None = None) -> FastAPI:
@@ -31,7 +24,7 @@ def make_app(settings: Settings, vectors: tuple[AsyncQdrantClient, AsyncQdrantCl
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with make_parts(settings, vectors) as parts:
             app.state.parts = parts
-            tables = asyncio.create_task(_tables(parts))
+            tables = asyncio.create_task(migrate_when_there(parts.pool))
             # What is there by now stays. Else the collector looks through it again and again: each time 170 ms in which
             # nobody is answered.
             gc.collect()
@@ -59,15 +52,3 @@ def make_app(settings: Settings, vectors: tuple[AsyncQdrantClient, AsyncQdrantCl
         app.include_router(router)
     app.add_middleware(Edge, max_body=settings.max_body_mib * 1024 * 1024)
     return app
-
-
-async def _tables(parts: Parts) -> None:
-    """Make the tables as soon as the database is there."""
-    while True:
-        try:
-            await migrate(parts.pool)
-        except (PoolTimeout, DatabaseError):
-            _LOG.warning("the tables cannot be made yet", exc_info=True)
-            await asyncio.sleep(_RETRY_SECONDS)
-        else:
-            return

@@ -92,7 +92,7 @@ class VectorStore:
         of_document = _document(tenant, document)
         these = models.Filter(must=[*of_document, same])
         others = models.Filter(must=of_document, must_not=[same])
-        changes = [
+        changes: list[models.UpdateOperation] = [
             models.SetPayloadOperation(set_payload=models.SetPayload(payload={"published": True}, filter=these)),
             models.DeleteOperation(delete=models.FilterSelector(filter=others)),
         ]

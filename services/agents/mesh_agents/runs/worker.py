@@ -11,8 +11,6 @@ from datetime import datetime
 from typing import Final
 
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
-from psycopg import Error as DatabaseError
-from psycopg_pool import PoolTimeout
 from redis.exceptions import RedisError
 from taskiq.acks import AcknowledgeType
 from taskiq.api import run_receiver_task
@@ -20,7 +18,7 @@ from taskiq.receiver import Receiver
 
 from mesh_agents import metrics
 from mesh_agents.config import Settings
-from mesh_agents.db import migrate
+from mesh_agents.db import migrate_when_there
 from mesh_agents.errors import ApiError
 from mesh_agents.graph.build import build
 from mesh_agents.graph.effects import Journal
@@ -41,7 +39,7 @@ _QUEUED_AGAIN_SECONDS: Final = 300.0
 async def work(settings: Settings) -> None:
     """Work until a termination signal; runs in hand are given back then."""
     async with make_parts(settings) as parts:
-        await _when_there(parts)
+        await migrate_when_there(parts.pool)
         owner = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         nodes = Nodes(parts.router, parts.models, parts.toolbox, Journal(parts.pool))
         executor = Executor(parts.runs, build(nodes, AsyncPostgresSaver(parts.pool)), owner, settings.lease_seconds)
@@ -89,18 +87,6 @@ def _task(executor: Executor) -> Callable[[str], Awaitable[None]]:
         await executor.execute(uuid.UUID(run))
 
     return execute_run
-
-
-async def _when_there(parts: Parts) -> None:
-    """Make the tables, as soon as the database is there."""
-    while True:
-        try:
-            await migrate(parts.pool)
-        except (PoolTimeout, DatabaseError):
-            _LOG.warning("the tables cannot be made yet", exc_info=True)
-            await asyncio.sleep(_RETRY_SECONDS)
-        else:
-            return
 
 
 async def _sweep(parts: Parts, every: float) -> None:
