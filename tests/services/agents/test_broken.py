@@ -165,6 +165,13 @@ def test_the_team_gets_whole_answers(http: httpx.Client, upstream: StandIn, work
     assert run["result"]["usage"]["steps"] == 1
 
 
+def test_a_run_whose_answers_all_break_asks_twice_again(http: httpx.Client, upstream: StandIn, worker: Worker) -> None:
+    upstream.script = lambda _: Say(fault="cut")
+    run = ended(http, create(http, route="complex"))
+    assert (run["status"], run["error"]["code"]) == ("failed", "upstream_cut")
+    assert len(upstream.chats) == 3
+
+
 def test_a_cancelled_run_asks_no_more(http: httpx.Client, upstream: StandIn, worker: Worker) -> None:
     upstream.script = lambda _: Say(fault="cut", delay=1.5)
     run = create(http, route="complex")

@@ -12,11 +12,15 @@ from mesh_agents.errors import ApiError
 from mesh_agents.graph.nodes import Nodes, after_monitor, after_route
 from mesh_agents.graph.prompts import WORKERS
 from mesh_agents.graph.state import RunState
+from mesh_agents.llm.events import BrokenError
 
 _PATIENCE = RetryPolicy(
     initial_interval=1.0,
     max_attempts=4,
-    retry_on=lambda error: isinstance(error, ApiError) and error.status in (429, 502, 503),
+    # What broke was asked for again already.
+    retry_on=lambda error: (
+        isinstance(error, ApiError) and not isinstance(error, BrokenError) and error.status in (429, 502, 503)
+    ),
 )
 """For nodes that ask a model and do nothing else: a proxy that restarts ends no run."""
 
