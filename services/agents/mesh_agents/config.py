@@ -80,6 +80,8 @@ class Settings(BaseSettings):
     max_usd: float = Field(default=2.0, gt=0)
     """Limits of one run; a caller may ask for less, never for more."""
     max_waiting_runs: int = Field(default=1000, ge=1)
+    max_waiting_runs_of_tenant: int = Field(default=500, ge=1)
+    """So that one tenant leaves the others room."""
     keep_runs_days: int = Field(default=30, ge=1, le=3650)
     """How long a run that has ended can be asked for, with its events and pictures."""
     lease_seconds: float = Field(default=30, gt=0)

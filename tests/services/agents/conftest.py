@@ -92,6 +92,7 @@ def environment(redis: Redis, postgres: Postgres, _upstream: StandIn, config_dir
         "AGENTS_MIN_SCORE": RELEVANT,
         "AGENTS_LEASE_SECONDS": "3",
         "AGENTS_MAX_WAITING_RUNS": "20",
+        "AGENTS_MAX_WAITING_RUNS_OF_TENANT": "15",
         "AGENTS_MAX_BODY_MIB": "2",
         # Closed, whatever the hour of the tests.
         "AGENTS_OFF_PEAK": f"{(hour + 2) % 24:02}:00-{(hour + 3) % 24:02}:00",

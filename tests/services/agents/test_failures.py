@@ -17,19 +17,28 @@ def test_a_run_that_waits_can_be_cancelled(http: httpx.Client, upstream: StandIn
     assert http.post(f"/v1/runs/{run['id']}/cancel").json()["status"] == "cancelled"
 
 
-def test_too_many_are_refused(http: httpx.Client, upstream: StandIn) -> None:
+def test_too_many_are_refused_and_one_tenant_leaves_the_others_room(http: httpx.Client, upstream: StandIn) -> None:
+    tenants = [{"x-consumer-username": name} for name in ("greedy", "modest", "late")]
     runs = []
-    try:
+
+    def fill(tenant: dict[str, str]) -> httpx.Response:
         for _ in range(21):
-            answer = http.post("/v1/runs", json={"input": "x"})
+            answer = http.post("/v1/runs", json={"input": "x"}, headers=tenant)
             if answer.status_code != 202:
                 break
-            runs.append(answer.json())
-        assert (answer.status_code, answer.json()["error"]["code"]) == (429, "queue_full")
-        assert int(answer.headers["retry-after"]) > 0
+            runs.append((answer.json()["id"], tenant))
+        return answer
+
+    try:
+        full = [fill(tenant) for tenant in tenants]
+        assert [sum(tenant is owner for _, owner in runs) for tenant in tenants] == [15, 5, 0]
+        for answer, told in zip(full, ("15 of your runs", "20 runs", "20 runs"), strict=True):
+            assert (answer.status_code, answer.json()["error"]["code"]) == (429, "queue_full")
+            assert told in answer.json()["error"]["message"]
+            assert int(answer.headers["retry-after"]) > 0
     finally:
-        for run in runs:
-            http.post(f"/v1/runs/{run['id']}/cancel")
+        for run, tenant in runs:
+            http.post(f"/v1/runs/{run}/cancel", headers=tenant)
 
 
 def test_a_killed_worker_is_replaced_and_effects_are_not_repeated(

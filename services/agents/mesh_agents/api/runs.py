@@ -90,18 +90,14 @@ async def create(
     not_before = None
     if asked.heavy and not asked.run_now:
         not_before = opens(datetime.now().astimezone(), *parts.settings.off_peak_window())
-    made = await parts.runs.create(
-        tenant, request, not_before=not_before, key=idempotency_key, most=parts.settings.max_waiting_runs
+    run, new = await parts.runs.create(
+        tenant,
+        request,
+        not_before=not_before,
+        key=idempotency_key,
+        most=parts.settings.max_waiting_runs,
+        most_of_tenant=parts.settings.max_waiting_runs_of_tenant,
     )
-    if made is None:
-        raise ApiError(
-            429,
-            f"{parts.settings.max_waiting_runs} runs are waiting already; try again later",
-            code="queue_full",
-            kind="rate_limit_error",
-            retry_after=30,
-        )
-    run, new = made
     if new and run.status == "queued" and not await parts.queue.put(run.id):
         await parts.runs.unqueued(run.id)
     return _view(run)

@@ -9,6 +9,7 @@ from typing import Any, Final
 from psycopg.types.json import Jsonb
 
 from mesh_agents.db import Pool, connection
+from mesh_agents.errors import ApiError
 
 ENDED: Final = ("succeeded", "failed", "cancelled")
 
@@ -31,6 +32,20 @@ class Run:
     ended_at: datetime | None
 
 
+class QueueFullError(ApiError):
+    """Too many runs wait already."""
+
+    def __init__(self, most: int, whose: str) -> None:
+        """`whose` runs, of which at most so many may wait."""
+        super().__init__(
+            429,
+            f"{most} {whose} are waiting already; try again later",
+            code="queue_full",
+            kind="rate_limit_error",
+            retry_after=30,
+        )
+
+
 class RunStore:
     """The tables of runs and their events."""
 
@@ -40,9 +55,21 @@ class RunStore:
         self._lease = f"{lease_seconds} seconds"
 
     async def create(
-        self, tenant: str, request: dict[str, Any], *, not_before: datetime | None, key: str | None, most: int
-    ) -> tuple[Run, bool] | None:
-        """A new run and True, or the one that was made with the same `key` and False; None: `most` are waiting."""
+        self,
+        tenant: str,
+        request: dict[str, Any],
+        *,
+        not_before: datetime | None,
+        key: str | None,
+        most: int,
+        most_of_tenant: int,
+    ) -> tuple[Run, bool]:
+        """A new run and True, or the one that was made with the same `key` and False.
+
+        Raises:
+            QueueFullError: `most` are waiting, or `most_of_tenant` of this tenant.
+
+        """
         async with connection(self._pool) as held, held.transaction():
             # One at a time, so that the bound holds and a repeated key finds the first.
             await held.execute("SELECT pg_advisory_xact_lock(7305002)")
@@ -52,10 +79,16 @@ class RunStore:
                 )
                 if rows:
                     return rows[0], False
-            cursor = await held.execute("SELECT count(*) AS n FROM runs WHERE status IN ('waiting', 'queued')")
+            cursor = await held.execute(
+                "SELECT count(*) AS n, count(*) FILTER (WHERE tenant = %s) AS own FROM runs"
+                " WHERE status IN ('waiting', 'queued')",
+                (tenant,),
+            )
             row = await cursor.fetchone()
+            if row and row["own"] >= most_of_tenant:
+                raise QueueFullError(most_of_tenant, "of your runs")
             if row and row["n"] >= most:
-                return None
+                raise QueueFullError(most, "runs")
             rows = await self._rows(
                 held,
                 "INSERT INTO runs (id, tenant, idempotency_key, status, request, not_before, queued_at)"
