@@ -352,7 +352,7 @@ def test_the_way_out_knows_who_may_go_where(mesh: Mesh, scene: Scene, node: str)
     wrong = [
         f"{who.host} -> {host.name}: {o}"
         for (who, host), o in zip(pairs, scene.at(node, tries), strict=True)
-        if not (o.data.startswith("\x16") if may(who, host) else o.end == "closed")
+        if not (o.data.startswith("\x16") if may(who, host) else shut(o))
     ]
     assert not wrong, "\n".join(wrong[:20])
     assert any(may(*pair) for pair in pairs)

@@ -10,7 +10,7 @@ from typing import Any, Final
 import psycopg
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from psycopg.rows import DictRow, dict_row
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import AsyncConnectionPool
 
 from mesh_agents.config import Settings
 from mesh_agents.errors import ApiError, unavailable
@@ -84,7 +84,7 @@ async def migrate_when_there(pool: Pool) -> None:
     while True:
         try:
             await migrate(pool)
-        except (PoolTimeout, psycopg.Error):
+        except psycopg.Error:
             _LOG.warning("the tables cannot be made yet", exc_info=True)
             await asyncio.sleep(_RETRY_SECONDS)
         else:

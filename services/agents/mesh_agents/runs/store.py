@@ -154,10 +154,7 @@ class RunStore:
                 owner,
             )
             if found:
-                await held.execute(
-                    "INSERT INTO run_events (run, type, data) VALUES (%s, %s, %s)",
-                    (run, status, Jsonb({"reason": reason})),
-                )
+                await self._note(held, run, status, {"reason": reason})
         return bool(found)
 
     async def release(self, run: uuid.UUID, owner: str) -> None:
@@ -183,10 +180,7 @@ class RunStore:
                 run,
             )
             if ended:
-                await held.execute(
-                    "INSERT INTO run_events (run, type, data) VALUES (%s, 'cancelled', %s)",
-                    (run, Jsonb({"reason": "caller"})),
-                )
+                await self._note(held, run, "cancelled", {"reason": "caller"})
                 return ended[0], True
             found = await self._rows(
                 held, "UPDATE runs SET cancel_requested = true WHERE tenant = %s AND id = %s RETURNING *", tenant, run
@@ -225,7 +219,7 @@ class RunStore:
     async def event(self, run: uuid.UUID, kind: str, data: dict[str, Any]) -> None:
         """Append to a run's events."""
         async with connection(self._pool) as held:
-            await held.execute("INSERT INTO run_events (run, type, data) VALUES (%s, %s, %s)", (run, kind, Jsonb(data)))
+            await self._note(held, run, kind, data)
 
     async def events(self, run: uuid.UUID, after: int) -> Sequence[dict[str, Any]]:
         """The events behind number `after`, in order."""
@@ -239,6 +233,10 @@ class RunStore:
     async def _query(self, query: str, *values: Any) -> list[Run]:
         async with connection(self._pool) as held:
             return await self._rows(held, query, *values)
+
+    @staticmethod
+    async def _note(held: Any, run: uuid.UUID, kind: str, data: dict[str, Any]) -> None:
+        await held.execute("INSERT INTO run_events (run, type, data) VALUES (%s, %s, %s)", (run, kind, Jsonb(data)))
 
     @staticmethod
     async def _rows(held: Any, query: str, *values: Any) -> list[Run]:
