@@ -11,12 +11,12 @@ import pulumi_tailscale as tailscale
 import pulumi_tls as tls
 from pulumi.runtime.config import _SECRET_KEYS, CONFIG
 
-from components.backup_store import BackupStore, BackupStoreArgs
-from components.foundation import Foundation, FoundationArgs
-from components.images import check_platforms
-from components.node import BASE_IMAGES, MeshNode, MeshNodeArgs
-from components.shared import OUTPUT, FoundationMissingError, Shared, read_shared
-from components.tailnet import Tailnet, TailnetArgs
+from components.platform.backup_store import BackupStore, BackupStoreArgs
+from components.platform.foundation import Foundation, FoundationArgs
+from components.platform.images import check_platforms
+from components.platform.node import BASE_IMAGES, MeshNode, MeshNodeArgs
+from components.platform.shared import OUTPUT, FoundationMissingError, Shared, read_shared
+from components.platform.tailnet import Tailnet, TailnetArgs
 from settings import Settings, SettingsError
 from settings.load import load
 from topology.catalog import SERVICES

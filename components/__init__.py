@@ -1,1 +1,1 @@
-"""Pulumi component resources: one file a service or concern, all of them built on `Pod`."""
+"""Pulumi component resources: `services` has one file for each service, `platform` what they all stand on."""

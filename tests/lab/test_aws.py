@@ -33,7 +33,7 @@ def resource(name: str) -> Any:
 
 @dataclass
 class Store:
-    """A store, as `components.backup_store` makes it, with a day of retention."""
+    """A store, as `components.platform.backup_store` makes it, with a day of retention."""
 
     config: Values
     key_arn: str

@@ -10,8 +10,8 @@ from typing import Final
 import pytest
 from cryptography import x509
 
-from components.authority import CERTIFICATE_HOURS, RENEWAL_HOURS
-from components.authority_check import SUBJECT
+from components.platform.authority import CERTIFICATE_HOURS, RENEWAL_HOURS
+from components.platform.authority_check import SUBJECT
 from lab.bench.renewal import age
 from tests.lab.attacker import Attempt, Outcome, Place, attacker, doors, graph, http, inside, networks, shut
 from tests.lab.mesh import PREFIX, Mesh, replaced

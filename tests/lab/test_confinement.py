@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from components.preflight import PORT as PREFLIGHT
+from components.platform.preflight import PORT as PREFLIGHT
 from lab import world
 from lab.machine import in_namespace
 from tests.lab.attacker import (

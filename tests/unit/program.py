@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pulumi
 
-from components.shared import OUTPUT
+from components.platform.shared import OUTPUT
 from settings.load import SECRETS as SECRET_KEYS
 from tests.unit.authority import AUTHORITY
 from tests.unit.mocks import Mocks, Registered, secret

@@ -3,7 +3,7 @@
 import pulumi
 import pytest
 
-from components.authority import CertificateAuthority, CertificateAuthorityArgs
+from components.platform.authority import CertificateAuthority, CertificateAuthorityArgs
 from tests.unit.mocks import Mocks
 
 CERTIFICATE = "tls:index/selfSignedCert:SelfSignedCert"

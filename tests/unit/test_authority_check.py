@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from components.authority_check import AuthorityError, check_authority
-from components.shared import OUTPUT
+from components.platform.authority_check import AuthorityError, check_authority
+from components.platform.shared import OUTPUT
 from tests.unit.authority import DAY, Made, authority
 from tests.unit.mocks import secret
 from tests.unit.program import CONTAINER, SHARED, Program, ProgramMocks

@@ -8,7 +8,7 @@ import pulumi
 import pulumi_aws as aws
 import pytest
 
-from components.backup_store import BackupStore, BackupStoreArgs
+from components.platform.backup_store import BackupStore, BackupStoreArgs
 from render.buckets import bucket_policy, policy_text, user_policy
 from settings import BackupStore as StoreSettings
 from tests.unit.mocks import Mocks, everything, secrecy

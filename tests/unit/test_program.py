@@ -7,8 +7,8 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.images import NodeImages, NodeImagesArgs
-from components.shared import OUTPUT
+from components.platform.images import NodeImages, NodeImagesArgs
+from components.platform.shared import OUTPUT
 from tests.unit.mocks import Mocks, everything, secrecy
 from tests.unit.program import CONTAINER, Program, ProgramMocks, labels, uploads
 from tests.unit.samples import nodes

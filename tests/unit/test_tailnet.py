@@ -6,7 +6,7 @@ import pulumi
 import pulumi_tailscale as tailscale
 import pytest
 
-from components.tailnet import KEY_SECONDS, Tailnet, TailnetArgs
+from components.platform.tailnet import KEY_SECONDS, Tailnet, TailnetArgs
 from render.tailnet import acl_policy
 from tests.unit.mocks import Mocks, everything, secrecy
 from topology.catalog import SERVICES

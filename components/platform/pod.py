@@ -1,0 +1,148 @@
+"""The shape of every service: an app alone on a network of two with its proxy."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pulumi
+import pulumi_docker as docker
+
+from components.platform.authority import issue_certificate
+from components.platform.config_volume import ConfigVolumeArgs, config_volume
+from components.platform.containers import fingerprint, hardened, hosts, label, tmpfs
+from components.platform.context import PREFIX, NodeContext
+from components.platform.networks import pod_network
+from components.platform.proxy import ProxyArgs, proxy
+from render.envoy import sidecar_config
+from render.envoy.sidecar import callee_names
+from topology.model import Service
+
+
+@dataclass(frozen=True, kw_only=True)
+class PodArgs:
+    """What a service adds to the shape: its command, files and environment."""
+
+    context: NodeContext
+    service: Service
+    command: Sequence[pulumi.Input[str]] | None = None
+    entrypoints: Sequence[pulumi.Input[str]] | None = None
+    files: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
+    """Configuration and secrets: path below `config_path` -> content."""
+    config_path: str = "/config"
+    env: Mapping[str, str] = field(default_factory=dict)
+    """Plain values only; secrets are files."""
+    shm_mib: int | None = None
+    working_dir: str | None = None
+
+
+class Pod(pulumi.ComponentResource):
+    """Creates an internal network, a config volume with its loader, the app, its certificate and its proxy.
+
+    Nothing but the proxy reaches the app, and the app reaches nothing but the proxy. The app waits for no other
+    service; the deploy waits until the proxy has seen the app healthy, for `service.start_seconds` at most.
+    """
+
+    def __init__(self, name: str, args: PodArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Make the pod of `args.service`."""
+        super().__init__("agentic-mesh:mesh:Pod", name, None, opts)
+        context, service = args.context, args.service
+        instance = context.instance(service.name)
+        addresses = context.networks.pod(service.slot)
+        child = pulumi.ResourceOptions(parent=self)
+        busybox = context.images.image_id("busybox")
+
+        network = pod_network(f"{name}-network", service.name, addresses.subnet, child)
+        mounts = context.volumes.mounts(service, context.graph.reads(service, context.node))
+        version: dict[str, pulumi.Input[str]] = {}
+        needs: list[pulumi.Input[Any]] = [*context.ready]
+        if args.files:
+            config = config_volume(
+                f"{name}-config",
+                ConfigVolumeArgs(
+                    instance=instance,
+                    kind="app",
+                    path=args.config_path,
+                    files=args.files,
+                    owner=service.user,
+                    image=busybox,
+                ),
+                pulumi.ResourceOptions(parent=self, depends_on=[*context.ready]),
+            )
+            mounts.append(config.mount)
+            version["config_version"] = config.version
+            needs.append(config.loader)
+
+        self.app = docker.Container(
+            f"{name}-app",
+            name=f"{PREFIX}-{service.name}",
+            image=context.images.image_id(service.image),
+            command=args.command,
+            entrypoints=args.entrypoints,
+            working_dir=args.working_dir,
+            envs=[f"{key}={value}" for key, value in sorted(args.env.items())] or None,
+            labels=label(
+                service.name,
+                context.node,
+                "app",
+                context.images.reference(service.image),
+                settings=fingerprint(tmpfs(service)),
+                **version,
+            ),
+            networks_advanced=[docker.ContainerNetworksAdvancedArgs(name=network.name, ipv4_address=addresses.app)],
+            hosts=hosts(callee_names(context.graph, instance), addresses.sidecar) or None,
+            volumes=mounts or None,
+            tmpfs=tmpfs(service),
+            shm_size=args.shm_mib,
+            runtime=service.runtime,
+            # The sidecar's probe decides; what an image brings along would ask in its own way.
+            healthcheck=docker.ContainerHealthcheckArgs(tests=["NONE"]),
+            device_requests=_gpu(context, service),
+            **hardened(
+                user=service.user,
+                memory_mib=service.memory_mib,
+                cpus=min(service.cpus, context.settings.host_cpus),
+                processes=service.processes,
+                service=service,
+            ),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=needs),
+        )
+        self.certificate = issue_certificate(f"{name}-identity", context.authority, instance, child)
+        self.proxy = proxy(
+            f"{name}-proxy",
+            ProxyArgs(
+                instance=instance,
+                slot=service.slot,
+                envoy=json.dumps(sidecar_config(context.graph, context.networks, instance)),
+                certificate=self.certificate,
+                authority_pem=context.authority.trusted_pem,
+                images=context.images,
+                old_docker=context.settings.allow_old_docker,
+                networks=[
+                    (network.name, addresses.sidecar),
+                    (context.mesh_network, addresses.mesh),
+                ],
+                wait_seconds=service.start_seconds,
+                ready=context.ready,
+                # A new app gets a new proxy: its health check is what the deploy waits for.
+                more_labels=(("app", self.app.id),),
+            ),
+            pulumi.ResourceOptions(parent=self, depends_on=[self.app]),
+        )
+        self.register_outputs({"app": self.app.name, "proxy": self.proxy.name})
+
+
+def _gpu(context: NodeContext, service: Service) -> list[docker.ContainerDeviceRequestArgs] | None:
+    """The card for a service that has a share of it; the exporter, whose share is nothing, only looks."""
+    if service.gpu is None:
+        return None
+    share = context.settings.gpu_shares.get(service.name, 0)
+    if not share and service.gpu.share_gib:
+        return None
+    return [
+        docker.ContainerDeviceRequestArgs(
+            driver="nvidia",
+            device_ids=list(context.settings.gpu_devices),
+            capabilities=["gpu", *service.gpu.capabilities],
+        )
+    ]

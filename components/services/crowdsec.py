@@ -1,0 +1,41 @@
+"""Intrusion detection."""
+
+import pulumi
+
+from components.platform.context import ServiceArgs
+from components.platform.pod import Pod, PodArgs
+from render.edge import crowdsec_acquisition, crowdsec_local
+
+# The image keeps its configuration on the data volume; ours is put there before each start.
+_START = (
+    "mkdir -p /etc/crowdsec && cp -f /config/config.yaml.local /config/acquis.yaml /etc/crowdsec/ && "
+    'BOUNCER_KEY_host="$(cat /config/bouncer-key)" && export BOUNCER_KEY_host && exec /bin/bash /docker_start.sh'
+)
+
+
+class CrowdSec(pulumi.ComponentResource):
+    """Creates CrowdSec's pod: it reads the edge's logs and decides; a bouncer on the host acts on its decisions."""
+
+    def __init__(self, name: str, args: ServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Make the pod."""
+        super().__init__("agentic-mesh:edge:CrowdSec", name, None, opts)
+        self.pod = Pod(
+            f"{name}-pod",
+            PodArgs(
+                context=args.context,
+                service=args.service,
+                entrypoints=["bash", "-c", _START],
+                files={
+                    "config.yaml.local": crowdsec_local(),
+                    "acquis.yaml": crowdsec_acquisition(),
+                    "bouncer-key": args.context.secret("crowdsec-bouncer-key"),
+                },
+                env={
+                    "COLLECTIONS": "crowdsecurity/nginx",
+                    "DISABLE_ONLINE_API": "true",
+                    "LEVEL_INFO": "true",
+                },
+            ),
+            pulumi.ResourceOptions(parent=self),
+        )
+        self.register_outputs({})

@@ -1,0 +1,58 @@
+"""Embeddings: the one model of the platform on the GPU, and the same on CPU for when the GPU node is away."""
+
+import pulumi
+
+from components.platform.context import ServiceArgs
+from components.platform.pod import Pod, PodArgs
+from render.entrypoint import with_secrets
+from render.models import offline
+
+
+class Embeddings(pulumi.ComponentResource):
+    """Creates the pod of Text Embeddings Inference on the GPU."""
+
+    def __init__(self, name: str, args: ServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Make the pod."""
+        super().__init__("agentic-mesh:inference:Embeddings", name, None, opts)
+        self.pod = _server(self, name, args, "./entrypoint.sh")
+        self.register_outputs({})
+
+
+class EmbeddingsCpu(pulumi.ComponentResource):
+    """Creates the pod of Text Embeddings Inference on the CPU."""
+
+    def __init__(self, name: str, args: ServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Make the pod."""
+        super().__init__("agentic-mesh:inference:EmbeddingsCpu", name, None, opts)
+        self.pod = _server(self, name, args, "text-embeddings-router")
+        self.register_outputs({})
+
+
+def _server(parent: pulumi.Resource, name: str, args: ServiceArgs, program: str) -> Pod:
+    settings = args.context.settings
+    return Pod(
+        f"{name}-pod",
+        PodArgs(
+            context=args.context,
+            service=args.service,
+            entrypoints=with_secrets({"API_KEY": "/config/api-key"}, program),
+            command=[
+                # Docker sets HOSTNAME, which the server would otherwise bind.
+                "--hostname",
+                "0.0.0.0",
+                "--port",
+                str(args.service.port("api").app_port),
+                "--model-id",
+                settings.models.embedding,
+                "--max-batch-tokens",
+                "16384",
+                "--max-client-batch-size",
+                "32",
+                "--max-concurrent-requests",
+                "512",
+            ],
+            files={"api-key": args.context.secret("embeddings-api-key")},
+            env={"HUGGINGFACE_HUB_CACHE": "/data", "HF_HOME": "/data", **offline(settings)},
+        ),
+        pulumi.ResourceOptions(parent=parent),
+    )

@@ -1,0 +1,118 @@
+"""Workflow automation: the editor and webhooks, the worker that runs queued workflows, and the runner of their code."""
+
+from collections.abc import Mapping
+
+import pulumi
+
+from components.platform.context import NodeContext, ServiceArgs
+from components.platform.pod import Pod, PodArgs
+from render.entrypoint import with_secrets
+
+
+def _files(context: NodeContext) -> Mapping[str, pulumi.Input[str]]:
+    return {
+        "encryption-key": context.secret("n8n-encryption-key"),
+        "runners-token": context.secret("n8n-runners-token"),
+        "redis-password": context.secret("redis-n8n-password"),
+        "postgres-password": context.secret("postgres-n8n-password"),
+    }
+
+
+def _env(context: NodeContext) -> dict[str, str]:
+    """What main process and worker are both told."""
+    return {
+        "N8N_LISTEN_ADDRESS": "0.0.0.0",
+        "N8N_PORT": "5678",
+        "N8N_ENCRYPTION_KEY_FILE": "/config/encryption-key",
+        "WEBHOOK_URL": context.settings.n8n_webhook_url,
+        # edge, Kong and two proxies on the way
+        "N8N_PROXY_HOPS": "4",
+        "N8N_METRICS": "true",
+        "N8N_DIAGNOSTICS_ENABLED": "false",
+        "N8N_VERSION_NOTIFICATIONS_ENABLED": "false",
+        "N8N_TEMPLATES_ENABLED": "false",
+        "N8N_COMMUNITY_PACKAGES_ENABLED": "false",
+        "N8N_BLOCK_ENV_ACCESS_IN_NODE": "true",
+        "DB_TYPE": "postgresdb",
+        "DB_POSTGRESDB_HOST": "postgres",
+        "DB_POSTGRESDB_PORT": "5432",
+        "DB_POSTGRESDB_DATABASE": "n8n",
+        "DB_POSTGRESDB_USER": "n8n",
+        "DB_POSTGRESDB_PASSWORD_FILE": "/config/postgres-password",
+        "EXECUTIONS_MODE": "queue",
+        # The worker has the runner, so that no workflow's code runs where the editor does.
+        "OFFLOAD_MANUAL_EXECUTIONS_TO_WORKERS": "true",
+        "QUEUE_HEALTH_CHECK_ACTIVE": "true",
+        # Longer than a proxy takes to be replaced: n8n ends itself after that.
+        "QUEUE_BULL_REDIS_TIMEOUT_THRESHOLD": "120000",
+        "QUEUE_BULL_REDIS_HOST": "redis",
+        "QUEUE_BULL_REDIS_PORT": "6379",
+        "QUEUE_BULL_REDIS_USERNAME": "n8n",
+        "QUEUE_BULL_REDIS_PASSWORD_FILE": "/config/redis-password",
+        "N8N_RUNNERS_MODE": "external",
+        "N8N_RUNNERS_AUTH_TOKEN_FILE": "/config/runners-token",
+    }
+
+
+class N8n(pulumi.ComponentResource):
+    """Creates n8n's pod: editor, API and webhooks."""
+
+    def __init__(self, name: str, args: ServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Make the pod."""
+        super().__init__("agentic-mesh:automation:N8n", name, None, opts)
+        self.pod = Pod(
+            f"{name}-pod",
+            PodArgs(context=args.context, service=args.service, files=_files(args.context), env=_env(args.context)),
+            pulumi.ResourceOptions(parent=self),
+        )
+        self.register_outputs({})
+
+
+class N8nWorker(pulumi.ComponentResource):
+    """Creates the pod of n8n's worker, which takes workflows from the queue and hands their code to the runner."""
+
+    def __init__(self, name: str, args: ServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Make the pod."""
+        super().__init__("agentic-mesh:automation:N8nWorker", name, None, opts)
+        broker = {
+            "N8N_RUNNERS_BROKER_LISTEN_ADDRESS": "0.0.0.0",
+            "N8N_RUNNERS_BROKER_PORT": "5679",
+            "QUEUE_HEALTH_CHECK_PORT": "5678",
+        }
+        self.pod = Pod(
+            f"{name}-pod",
+            PodArgs(
+                context=args.context,
+                service=args.service,
+                command=["worker"],
+                files=_files(args.context),
+                env=_env(args.context) | broker,
+            ),
+            pulumi.ResourceOptions(parent=self),
+        )
+        self.register_outputs({})
+
+
+class N8nRunners(pulumi.ComponentResource):
+    """Creates the pod of the runner, which executes the code of workflows and reaches the worker's broker alone."""
+
+    def __init__(self, name: str, args: ServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Make the pod."""
+        super().__init__("agentic-mesh:automation:N8nRunners", name, None, opts)
+        self.pod = Pod(
+            f"{name}-pod",
+            PodArgs(
+                context=args.context,
+                service=args.service,
+                entrypoints=with_secrets({"N8N_RUNNERS_AUTH_TOKEN": "/config/token"}, "task-runner-launcher"),
+                command=["javascript", "python"],
+                files={"token": args.context.secret("n8n-runners-token")},
+                env={
+                    "N8N_RUNNERS_TASK_BROKER_URI": "http://n8n-worker:5679",
+                    "N8N_RUNNERS_LAUNCHER_HEALTH_CHECK_PORT": "5680",
+                    "N8N_RUNNERS_AUTO_SHUTDOWN_TIMEOUT": "15",
+                },
+            ),
+            pulumi.ResourceOptions(parent=self),
+        )
+        self.register_outputs({})

@@ -1,0 +1,34 @@
+"""Document vision and OCR."""
+
+import pulumi
+
+from components.platform.context import ServiceArgs
+from components.platform.pod import Pod, PodArgs
+from render.entrypoint import with_secrets
+
+
+class Ocr(pulumi.ComponentResource):
+    """Creates the pod of docling-serve."""
+
+    def __init__(self, name: str, args: ServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Make the pod."""
+        super().__init__("agentic-mesh:inference:Ocr", name, None, opts)
+        self.pod = Pod(
+            f"{name}-pod",
+            PodArgs(
+                context=args.context,
+                service=args.service,
+                entrypoints=with_secrets({"DOCLING_SERVE_API_KEY": "/config/api-key"}, "docling-serve"),
+                command=["run"],
+                files={"api-key": args.context.secret("ocr-api-key")},
+                env={
+                    "UVICORN_HOST": "0.0.0.0",
+                    "UVICORN_PORT": "8005",
+                    "DOCLING_SERVE_SCRATCH_PATH": "/scratch",
+                    "DOCLING_SERVE_CORS_ORIGINS": "[]",
+                    "DOCLING_SERVE_ENABLE_UI": "false",
+                },
+            ),
+            pulumi.ResourceOptions(parent=self),
+        )
+        self.register_outputs({})

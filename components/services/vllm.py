@@ -1,0 +1,40 @@
+"""Local LLM inference."""
+
+import pulumi
+
+from components.platform.context import ServiceArgs
+from components.platform.pod import Pod, PodArgs
+from render.models import offline, vllm_config
+
+
+class Vllm(pulumi.ComponentResource):
+    """Creates vLLM's pod. What it is told stands in one file, its API key too: an argument would show in argv."""
+
+    def __init__(self, name: str, args: ServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Make the pod."""
+        super().__init__("agentic-mesh:inference:Vllm", name, None, opts)
+        context = args.context
+        settings = context.settings
+        self.pod = Pod(
+            f"{name}-pod",
+            PodArgs(
+                context=args.context,
+                service=args.service,
+                entrypoints=["vllm", "serve"],
+                command=["--config", "/config/vllm.yaml"],
+                files={"vllm.yaml": context.secret("vllm-api-key").apply(lambda key: vllm_config(settings, key))},
+                env={
+                    "HOME": "/home/vllm",
+                    # Its user need not be in the image's passwd.
+                    "USER": "vllm",
+                    "LOGNAME": "vllm",
+                    "TRITON_CACHE_DIR": "/home/vllm/.cache/triton",
+                    "HF_HOME": "/models/hub",
+                    "VLLM_NO_USAGE_STATS": "1",
+                    **offline(settings),
+                },
+                shm_mib=2048,
+            ),
+            pulumi.ResourceOptions(parent=self),
+        )
+        self.register_outputs({})
