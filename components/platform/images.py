@@ -10,7 +10,7 @@ import pulumi_docker as docker
 from settings import Settings, SettingsError
 from topology.images import BUILDS, IMAGES, for_architecture
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,6 @@
 """Every service's component as the engine sees it, against the architecture's tables: both programs, end to end."""
 
-from tests.unit.program import CONTAINER, NETWORK, Program, labels
+from tests.unit.program import CONTAINER, NETWORK, ROOT, Program, labels
 from tests.unit.samples import NETWORKS, graph_of
 from topology.images import BUILDS, IMAGES
 from topology.model import Instance
@@ -155,6 +155,8 @@ def test_images_are_by_digest_and_their_name_stands_in_a_label(program: Program)
     used = {s.image for s in graph.on(program.stack)} | {"envoy", "busybox"}
     assert pulled.keys() == {IMAGES[key].reference for key in used - BUILDS.keys()}
     assert {image["platform"] for image in pulled.values()} == {"linux/amd64"}
+    built_from = {r.inputs["build"]["context"] for r in program.mocks.of("docker:index/image:Image")}
+    assert built_from == {str(ROOT / BUILDS[key]) for key in used & BUILDS.keys()}
 
 
 def test_callees_are_mapped_to_the_own_proxy(program: Program) -> None:
