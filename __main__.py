@@ -18,9 +18,10 @@ from components.platform.node import BASE_IMAGES, MeshNode, MeshNodeArgs
 from components.platform.shared import OUTPUT, FoundationMissingError, Shared, read_shared
 from components.platform.tailnet import Tailnet, TailnetArgs
 from settings import Settings, SettingsError
+from settings.graph import planned_graph
 from settings.load import load
-from topology.catalog import SERVICES
-from topology.graph import Graph, with_egress, with_ports
+from settings.memory import check_memory
+from topology.graph import Graph
 from topology.secrets import SECRETS, read_by, shared
 
 
@@ -72,8 +73,10 @@ def _backup_store(settings: Settings) -> BackupStore:
 def main() -> None:
     """Deploy the node of this stack."""
     settings = load(pulumi.get_stack(), CONFIG.get(), os.environ, frozenset(_SECRET_KEYS.get()))
-    graph = Graph(with_egress(with_ports(SERVICES, settings.ports), settings.egress()), settings.nodes)
-    check_platforms(settings, (*BASE_IMAGES, *(s.image for s in graph.on(settings.node.name))))
+    graph = planned_graph(settings)
+    services = graph.on(settings.node.name)
+    check_platforms(settings, (*BASE_IMAGES, *(s.image for s in services)))
+    check_memory(settings, services)
     generators = [random.Provider("random"), tls.Provider("tls")]
     node = MeshNode(
         settings.node.name,

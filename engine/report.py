@@ -9,6 +9,7 @@ from typing import Final
 
 from engine.outcome import Outcome, Violation
 from engine.table import Colour, Paint, table
+from topology.graph import GATEWAY
 
 _EXAMPLES: Final = 3
 _LEVELS: Final[Mapping[str, Colour]] = {
@@ -26,6 +27,7 @@ class ServiceRow:
     node: str
     address: str
     gpu: str
+    memory: str
     callers: Sequence[str]
     image: str
     pinned: str
@@ -42,9 +44,9 @@ def render(outcomes: Sequence[Outcome], rows: Sequence[ServiceRow], notices: Seq
 def _services(rows: Sequence[ServiceRow], paint: Paint) -> list[str]:
     if not rows:
         return []
-    header = ("SERVICE", "NODE", "ADDRESS", "GPU", "CALLERS", "IMAGE", "PINNED")
+    header = ("SERVICE", "NODE", "ADDRESS", "GPU", "MEMORY", "CALLERS", "IMAGE", "PINNED")
     cells = [
-        (row.service, row.node, row.address, row.gpu, ", ".join(row.callers) or "-", row.image, row.pinned)
+        (row.service, row.node, row.address, row.gpu, row.memory, ", ".join(row.callers) or "-", row.image, row.pinned)
         for row in rows
     ]
     unpinned = sum(row.pinned == "no" for row in rows)
@@ -53,9 +55,13 @@ def _services(rows: Sequence[ServiceRow], paint: Paint) -> list[str]:
 
 
 def _resources(outcomes: Sequence[Outcome], paint: Paint) -> list[str]:
-    header = ("STACK", "TO CREATE", "CONTAINERS", "SECONDS")
-    cells = [(o.stack, str(o.resources), str(len(o.containers)), f"{o.seconds:.1f}") for o in outcomes]
+    header = ("STACK", "TO CREATE", "CONTAINERS", "HOST'S MEMORY", "SECONDS")
+    cells = [(o.stack, str(o.resources), str(len(o.containers)), _host_memory(o), f"{o.seconds:.1f}") for o in outcomes]
     return [paint("Resources", Colour.BOLD), *table(header, cells)]
+
+
+def _host_memory(outcome: Outcome) -> str:
+    return str(outcome.services.get(GATEWAY, {}).get("host_memory", "-"))
 
 
 def _policies(outcomes: Sequence[Outcome], paint: Paint) -> list[str]:
@@ -126,6 +132,7 @@ def service_rows(outcomes: Sequence[Outcome]) -> list[ServiceRow]:
                     node=node,
                     address=str(facts.get("address", "-")),
                     gpu=str(facts.get("gpu", "-")),
+                    memory=str(facts.get("memory", "-")),
                     callers=callers if isinstance(callers, list) else [],
                     image=reference.partition("@")[0].removeprefix("docker.io/").removeprefix("library/"),
                     pinned=_pinned(reference),

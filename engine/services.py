@@ -7,10 +7,12 @@ from typing import Final
 
 from engine.outcome import Facts
 from settings import Settings
+from settings.graph import planned_graph
 from settings.load import load
-from topology.catalog import SERVICES
-from topology.graph import GATEWAY, Graph, with_egress, with_ports
+from settings.memory import memory_of
+from topology.graph import GATEWAY, Graph
 from topology.images import BUILDS, IMAGES, for_architecture
+from topology.memory import GATEWAY_MIB
 from topology.model import Instance, Port, Service
 
 _GATEWAY_IMAGE: Final = "envoy"
@@ -19,12 +21,11 @@ _GATEWAY_IMAGE: Final = "envoy"
 def planned_facts(stack: str, config: Mapping[str, str], environment: Mapping[str, str]) -> Facts:
     """The facts of a stack from the same configuration and environment that its program reads."""
     settings = load(stack, config, environment)
-    services = with_egress(with_ports(SERVICES, settings.ports), settings.egress())
-    return facts(settings, Graph(services, settings.nodes))
+    return facts(settings, planned_graph(settings))
 
 
 def facts(settings: Settings, graph: Graph) -> Facts:
-    """Address, GPU share and callers by service, in the table's order."""
+    """Address, GPU share, memory limit and callers by service, in the table's order; the gateway has the node's sum."""
     node = settings.node
     published = graph.published(node.name)
     found: Facts = {}
@@ -34,11 +35,17 @@ def facts(settings: Settings, graph: Graph) -> Facts:
         found[service.name] = {
             "address": _address(settings, service, reachable),
             "gpu": _gpu(settings, service),
+            "memory": f"{service.memory_mib} MiB",
             "callers": _callers(graph, service),
             "image": _image(service.image, node.architecture),
         }
     address = f"{node.address} ({len(published)} ports)"
-    found[GATEWAY] = {"address": address, "image": _image(_GATEWAY_IMAGE, node.architecture)}
+    found[GATEWAY] = {
+        "address": address,
+        "image": _image(_GATEWAY_IMAGE, node.architecture),
+        "memory": f"{GATEWAY_MIB} MiB",
+        "host_memory": memory_of(settings, graph.on(node.name)),
+    }
     return found
 
 

@@ -135,6 +135,7 @@ def lab_config(node: Node) -> dict[str, Any]:
         "agentic-mesh:dataRoot": str(node.data_root),
         "agentic-mesh:allowOldDocker": True,
         "agentic-mesh:allowUnencryptedData": True,
+        "agentic-mesh:allowSmallHost": True,
         "agentic-mesh:hostCpus": os.cpu_count(),
         "agentic-mesh:gpuMemoryGib": 24,
         "agentic-mesh:domain": DOMAIN,

@@ -11,6 +11,8 @@ from topology.network import METRICS_PORT
 from topology.routes import route
 
 BLACKBOX: Final = "blackbox-exporter"
+_PROGRAM_XIDS: Final = " or ".join(f"DCGM_FI_DEV_XID_ERRORS == {code}" for code in (13, 31, 43, 45))
+"""NVIDIA's codes for faults of a program on the card; the others are faults of card, driver or bus."""
 
 
 def prometheus_config(graph: Graph, node: str) -> str:
@@ -87,6 +89,27 @@ def alert_rules() -> str:
     """`alerts.yml`: the architecture's alerting rules and what keeps the mesh alive."""
     rules = [
         _alert("GpuHot", "DCGM_FI_DEV_GPU_TEMP > 85", "2m", "critical", "GPU {{ $labels.gpu }} is at {{ $value }} °C"),
+        _alert(
+            "GpuError",
+            f"DCGM_FI_DEV_XID_ERRORS > 0 unless ({_PROGRAM_XIDS})",
+            "0m",
+            "critical",
+            "GPU {{ $labels.gpu }} of {{ $labels.node }} reported XID {{ $value }}; see dmesg",
+        ),
+        _alert(
+            "GpuProgramError",
+            _PROGRAM_XIDS,
+            "0m",
+            "warning",
+            "a program on GPU {{ $labels.gpu }} of {{ $labels.node }} failed with XID {{ $value }}",
+        ),
+        _alert(
+            "GpuLost",
+            'up{service="gpu-exporter", job!="proxies"} == 1 unless on (node) DCGM_FI_DEV_GPU_TEMP',
+            "2m",
+            "critical",
+            "{{ $labels.node }} has lost its GPU; nvidia-smi on the host says whether the host has, too",
+        ),
         _alert(
             "MemoryHigh",
             "1 - node_memory_MemAvailable_bytes / node_memory_MemTotal_bytes > 0.9",

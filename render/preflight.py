@@ -4,6 +4,8 @@ import shlex
 from collections.abc import Iterable
 
 LEAST_FREE_GIB = 10
+USABLE = 0.94
+"""Part of a host's memory that its kernel reports at least: firmware and the kernel itself keep the rest."""
 LISTENS = 8080
 """The port of the container."""
 
@@ -15,6 +17,7 @@ def preflight_script(
     address: str,
     port: int,
     cpus: float = 1,
+    memory_gib: float | None = None,
     encrypted: bool = True,
     stack: str = "STACK",
 ) -> str:
@@ -22,8 +25,8 @@ def preflight_script(
 
     What is missing is printed with its mend, and looked for again until it is there: only then does the container get
     healthy, so that the deploy stops and `docker logs agentic-mesh-preflight-host` says why. `folders` are
-    (path, uid, gid), `address` and `port` where the container's own port 8080 is published, `cpus` how many the
-    services count on; `encrypted` is False in the lab alone.
+    (path, uid, gid), `address` and `port` where the container's own port 8080 is published, `cpus` and
+    `memory_gib` what the services count on, None: not looked at; `encrypted` is False in the lab alone.
     """
     root = shlex.quote(data_root)
     lines = [
@@ -45,6 +48,7 @@ def preflight_script(
         "has=$(grep -c '^processor' /proc/cpuinfo)",
         f'[ "$has" -ge {int(cpus)} ] || miss "the host has $has CPUs, the services count on {cpus:g}" '
         f'"pulumi config set agentic-mesh:hostCpus $has --stack {stack}"',
+        *(_memory(memory_gib, stack) if memory_gib is not None else ()),
         f"free=$(df -P -k {root} | awk 'NR == 2 {{ print int($4 / 1048576) }}')",
         f'[ "$free" -ge {LEAST_FREE_GIB} ] || miss "only $free GiB free in {data_root}" '
         f"'free space: {LEAST_FREE_GIB} GiB at least'",
@@ -76,6 +80,16 @@ def preflight_script(
         "exec sleep 2147483647",
     ]
     return "\n".join(lines)
+
+
+def _memory(gib: float, stack: str) -> tuple[str, ...]:
+    """As much memory as the plan was made for."""
+    return (
+        "has=$(awk '/^MemTotal:/ { print int($2 / 1024) }' /proc/meminfo)",
+        f'[ "$has" -ge {int(gib * 1024 * USABLE)} ] || miss "the host has $has MiB of memory, '
+        f'the plan counts on {gib:g} GiB" "pulumi config set agentic-mesh:hostMemoryGib '
+        f'$((has / 1024)) --stack {stack}; the plan then says which limits must be lowered"',
+    )
 
 
 def _encryption(root: str, data_root: str) -> tuple[str, ...]:

@@ -436,13 +436,19 @@ apply_docker() {
   RESTART_DOCKER=yes
 }
 
+# With systemd's cgroup driver running containers lose the card at each `systemctl daemon-reload`, which any package
+# upgrade may run (NVIDIA/nvidia-container-toolkit, issues 48 and 1227): on a GPU node Docker keeps the cgroups itself.
+cgroup_driver() {
+  if [[ $ROLE == gpu ]]; then printf '\n  "exec-opts": ["native.cgroupdriver=cgroupfs"],'; fi
+}
+
 # Our settings of the daemon. `userland-proxy` stays as it is: a start before the tailnet address is there was tried
 # with it. json-file is what the log shipper reads.
 daemon_settings() {
   cat <<JSON
 {
   "data-root": "$DATA_ROOT/docker",
-  "live-restore": true,
+  "live-restore": true,$(cgroup_driver)
   "log-driver": "json-file",
   "log-opts": {"max-size": "10m", "max-file": "3"},
   "runtimes": {"runsc": {"path": "/usr/bin/runsc"}}
@@ -468,7 +474,10 @@ if not isinstance(current, dict):
 ours = json.load(sys.stdin)
 runtimes = {**ours.pop("runtimes"), **current.get("runtimes", {})}
 options = {**current.get("log-opts", {}), **ours.pop("log-opts")}
-merged = {**current, **ours, "log-opts": options, "runtimes": runtimes}
+execution = ours.pop("exec-opts", [])
+names = [option.partition("=")[0] for option in execution]
+execution += [option for option in current.get("exec-opts", []) if option.partition("=")[0] not in names]
+merged = {**current, **ours, "log-opts": options, "runtimes": runtimes, **({"exec-opts": execution} if execution else {})}
 unchanged = merged == current
 print(text.strip() if unchanged else json.dumps(merged, indent=2))
 ' "$ROOT$DAEMON_JSON"
@@ -495,7 +504,9 @@ except (OSError, ValueError, AttributeError):
 }
 
 check_daemon() {
-  MEND="--apply merges data-root, log limits, live-restore and the runsc runtime into $DAEMON_JSON"
+  MEND="--apply merges data-root, log limits, live-restore, the runsc runtime"
+  if [[ $ROLE == gpu ]]; then MEND+=", the cgroup driver"; fi
+  MEND+=" into $DAEMON_JSON"
   if [[ -z $(command -v python3) ]]; then
     return 1
   fi
@@ -605,12 +616,21 @@ apply_sysctl() {
   run sysctl -q -p "$SYSCTL_FILE"
 }
 
+# A driver that is upgraded below running programs answers none of them until a reboot ("Driver/library version
+# mismatch"), and a kernel without its driver's modules finds no card after one: on a GPU node a person upgrades both
+# together, and reboots then (docs/runbooks/first-day.md).
 upgrades() {
   printf 'APT::Periodic::Update-Package-Lists "1";\nAPT::Periodic::Unattended-Upgrade "1";\n'
+  if [[ $ROLE == gpu ]]; then
+    printf 'Unattended-Upgrade::Package-Blacklist { "nvidia-"; "libnvidia-"; "libcuda"; '
+    printf '"linux-(image|headers|modules|generic)"; };\n'
+  fi
 }
 
 check_upgrades() {
-  MEND="--apply turns on the distribution's own security upgrades (Docker is not among them)"
+  MEND="--apply turns on the distribution's own security upgrades (Docker is not among them"
+  if [[ $ROLE == gpu ]]; then MEND+=", nor are the NVIDIA driver and the kernel"; fi
+  MEND+=")"
   installed unattended-upgrades && file_is "$UPGRADES_FILE" "$(upgrades)"
 }
 

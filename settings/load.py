@@ -63,6 +63,7 @@ KEYS: Final = frozenset(
         "publicAddress", "alerts", "backup", "budget", "secretsEpoch", "authorities", "manageTailnet",
         "ports", "prices",
         "tailnetOperators", "n8nWebhookUrl", "n8nHosts", "allowOldDocker", "allowUnencryptedData", "hostCpus",
+        "hostMemoryGib", "memoryMib", "allowSmallHost",
         "cacheShared", "offPeak",
         "edgeCertificate", *SECRETS,
     }
@@ -230,6 +231,11 @@ class _Reader:
             n8n_hosts=self.get("n8nHosts", checks.HOSTS, []),
             allow_old_docker=self.get("allowOldDocker", checks.BOOLEAN, False),
             allow_unencrypted_data=self.get("allowUnencryptedData", checks.BOOLEAN, False),
+            host_memory_gib=self.get(
+                "hostMemoryGib", checks.number(4, 4096, "GiB of the host's memory", "64"), 24 if control else 64
+            ),
+            memory_mib=self.memory_limits(),
+            allow_small_host=self.get("allowSmallHost", checks.BOOLEAN, False),
             host_cpus=self.get("hostCpus", checks.number(1, 1024, "CPUs of the host", "8"), 2 if control else 8),
             cache_shared=self.get("cacheShared", checks.BOOLEAN, False),
             off_peak=self.get("offPeak", checks.WINDOW, "22:00-06:00"),
@@ -299,6 +305,11 @@ class _Reader:
         except GraphError as clash:
             raise self.wrong("ports", ports, f"ports that nothing else has: {clash}", '{"vllm": 18000}') from None
         return ports
+
+    def memory_limits(self) -> Mapping[str, int]:
+        check = checks.whole(64, 1 << 20, "MiB of memory", "4096")
+        given = self.section("memoryMib", {s.name: check for s in SERVICES})
+        return {name.replace("_", "-"): limit for name, limit in given.items()}
 
     def shares(self, memory: float, given: Mapping[str, float]) -> Mapping[str, float]:
         try:

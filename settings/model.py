@@ -154,6 +154,12 @@ class Settings:
     """Skips the preflight's Docker version probe; the lab's own exception."""
     allow_unencrypted_data: bool
     """Skips the preflight's look for LUKS below the data root; the lab's own exception."""
+    host_memory_gib: float
+    """What the host has; the limits of all its containers must fit."""
+    memory_mib: Mapping[str, int]
+    """Memory limits of services, instead of the table's."""
+    allow_small_host: bool
+    """Skips the preflight's comparison of `host_memory_gib` with the host; the lab's own exception."""
     host_cpus: float
     """No service gets more: Docker refuses a limit above what the host has."""
     cache_shared: bool

@@ -60,7 +60,7 @@ SERVICES: Final = (
         calls=(Call(to="loki", routes=("POST /loki/api/v1/push",)),),
         probe=Probe(port=12345, path="/-/ready"),
         metrics=Metrics(port=12345),
-        memory_mib=512,
+        memory_mib=128,
         cpus=0.5,
         volumes=(Volume(name="positions", path="/var/lib/alloy/data", owner=(0, 0), backup=False),),
         host_mounts=(
@@ -95,7 +95,7 @@ SERVICES: Final = (
         egress=("@backup-store",),
         probe=Probe(port=8060, path="/health"),
         metrics=Metrics(port=8060),
-        memory_mib=1024,
+        memory_mib=896,
         cpus=1,
         volumes=(Volume(name="cache", path="/var/cache/restic", owner=(0, 0), backup=False),),
         reads_backups=True,
@@ -107,5 +107,6 @@ SERVICES: Final = (
                 reason="root without capabilities could not read other users' files",
             ),
         ),
+        stop_seconds=45,
     ),
 )

@@ -32,7 +32,7 @@ SERVICES: Final = (
         probe=Probe(port=8000, path="/health"),
         metrics=Metrics(port=8000),
         gpu=Gpu(share_gib=8.0, takes_rest=True),
-        memory_mib=16384,
+        memory_mib=14336,
         cpus=8,
         processes=4096,
         volumes=(
@@ -42,6 +42,7 @@ SERVICES: Final = (
         egress=("@model-hub",),
         waivers=(Waiver(rule=Rule.WRITABLE_EXEC, reason=_GPU_LIBRARIES, value="/tmp"),),
         start_seconds=1800,
+        stop_seconds=60,
     ),
     Service(
         name="qdrant",
@@ -64,7 +65,7 @@ SERVICES: Final = (
         metrics=Metrics(port=6340),
         # It indexes with Vulkan.
         gpu=Gpu(share_gib=2.0, capabilities=("compute", "utility", "graphics")),
-        memory_mib=8192,
+        memory_mib=6144,
         cpus=4,
         volumes=(
             Volume(
@@ -77,7 +78,7 @@ SERVICES: Final = (
             # The backup jobs fetch snapshots by themselves, whole and verified.
             Volume(name="snapshots", path="/qdrant/snapshots", owner=(1000, 1000), backup=False),
         ),
-        start_seconds=300,
+        stop_seconds=60,
     ),
     Service(
         name="qdrant-witness",
@@ -95,10 +96,10 @@ SERVICES: Final = (
         ),
         probe=Probe(port=6333, path="/readyz"),
         metrics=Metrics(port=6340),
-        memory_mib=4096,
+        memory_mib=3072,
         cpus=2,
         volumes=(Volume(name="storage", path="/qdrant/storage", owner=(1000, 1000), backup=False),),
-        start_seconds=300,
+        stop_seconds=60,
     ),
     Service(
         name="embeddings",
@@ -211,7 +212,7 @@ SERVICES: Final = (
         probe=Probe(port=8005, path="/health"),
         metrics=Metrics(port=8005),
         gpu=Gpu(share_gib=3.0),
-        memory_mib=8192,
+        memory_mib=7168,
         cpus=4,
         tmpfs=("/tmp", "/scratch"),
         start_seconds=600,

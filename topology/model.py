@@ -189,8 +189,10 @@ class Service:
     host_mounts: tuple[HostMount, ...] = ()
     tmpfs: tuple[str, ...] = ("/tmp",)
     waivers: tuple[Waiver, ...] = ()
-    start_seconds: int = 120
-    """How long the deploy waits for it to get healthy."""
+    start_seconds: int = 300
+    """How long the deploy waits for it to get healthy: two dozen services start at once on a host of two cores."""
+    stop_seconds: int = 30
+    """How long it may take to end in order when it is stopped; longer than it gives its own children and callers."""
     single: bool = False
     """Keeps state of its own: it runs on the first node of its role alone."""
     public_port: int | None = None

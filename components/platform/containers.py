@@ -12,6 +12,8 @@ from topology.model import Rule, Service
 
 PROXY_UID_BASE: Final = 20000
 """A proxy runs as this plus its slot, so that process limits, which count by user, are its own."""
+STOP_SECONDS: Final = 10
+"""How long a container that has nothing to finish may take to stop: proxies and probes."""
 INITIALIZATION_FAILED: Final = "#initerror"
 """For `replace_on_changes`: the engine's name for a resource that was made and did not become what it should be."""
 
@@ -46,8 +48,9 @@ def hardened(
 ) -> dict[str, Any]:
     """Arguments of `docker.Container`: no capability, no new privileges, read-only, limited, restarted, logs rotated.
 
-    `service` brings its waivers with it: a capability, a writable root.
+    `service` brings its waivers with it, a capability or a writable root, and the time that it needs to stop.
     """
+    stop_seconds = service.stop_seconds if service else STOP_SECONDS
     capabilities = service.waived(Rule.CAPABILITY) if service else ()
     writable = bool(service and service.waived(Rule.READ_ONLY_ROOT))
     return {
@@ -71,7 +74,9 @@ def hardened(
         "init": True,
         "must_run": True,
         "dns": ["127.0.0.1"],
-        "destroy_grace_seconds": 10,
+        # The first holds for Docker (a restart, the host's shutdown), the second for the provider's own deletes.
+        "stop_timeout": stop_seconds,
+        "destroy_grace_seconds": stop_seconds,
     }
 
 

@@ -13,6 +13,7 @@ from components.platform.proxy import ProxyArgs, proxy
 from render.envoy import gateway_config
 from render.envoy.gateway import PUBLIC_PORT_OFFSET
 from topology.graph import GATEWAY
+from topology.memory import GATEWAY_MIB
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +71,7 @@ class Gateway(pulumi.ComponentResource):
                 part="gateway",
                 ports=ports,
                 outside=True,
-                memory_mib=256,
+                memory_mib=GATEWAY_MIB,
                 more_labels=(("nodes", nodes), ("data_root", settings.data_root)),
             ),
             pulumi.ResourceOptions(parent=self),

@@ -129,7 +129,17 @@ class Pod(pulumi.ComponentResource):
             ),
             pulumi.ResourceOptions(parent=self, depends_on=[self.app]),
         )
+        _say_what_is_awaited(self, service)
         self.register_outputs({"app": self.app.name, "proxy": self.proxy.name})
+
+
+def _say_what_is_awaited(pod: Pod, service: Service) -> None:
+    """Show beside the pod, while an `up` is at work, what it waits for: the engine itself only counts seconds."""
+    if pulumi.runtime.is_dry_run():
+        return
+    asked = f"{service.probe.path} on port {service.probe.port}" if service.probe.path else f"port {service.probe.port}"
+    text = f"waits until {service.name} answers at {asked}, {service.start_seconds // 60} minutes at most"
+    pulumi.log.info(text, resource=pod, ephemeral=True)
 
 
 def _gpu(context: NodeContext, service: Service) -> list[docker.ContainerDeviceRequestArgs] | None:

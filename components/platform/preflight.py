@@ -60,6 +60,7 @@ class Preflight(pulumi.ComponentResource):
             address=settings.node.address,
             port=PORT,
             cpus=settings.host_cpus,
+            memory_gib=None if settings.allow_small_host else settings.host_memory_gib,
             encrypted=not settings.allow_unencrypted_data,
             stack=settings.stack,
         )

@@ -12,6 +12,7 @@ from components.platform.config_volume import ConfigVolumeArgs, config_volume
 from components.platform.containers import INITIALIZATION_FAILED, PROXY_UID_BASE, fingerprint, hardened, label
 from components.platform.images import NodeImages
 from render.envoy.parts import CONFIG_DIR, HEALTH_PORT
+from topology.memory import PROXY_MIB
 from topology.model import Instance
 
 # The image has a shell but no HTTP client.
@@ -46,7 +47,7 @@ class ProxyArgs:
     """Whether Docker may be older than 25, which cannot look more often at the start."""
     outside: bool = False
     """Whether it resolves outside names: the gateway alone."""
-    memory_mib: int = 128
+    memory_mib: int = PROXY_MIB
     more_labels: tuple[tuple[str, pulumi.Input[str]], ...] = ()
 
 

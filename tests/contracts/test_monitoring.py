@@ -37,7 +37,7 @@ def test_prometheus_takes_its_configuration_and_finds_its_rules(
     file.write_text(config.replace("/config/alerts.yml", str(rules)))
     done = run(tool("promtool"), "check", "config", str(file))
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "11 rules found" in done.stdout
+    assert "14 rules found" in done.stdout
 
 
 def test_prometheus_takes_the_rules(tool: Tool, rules: Path) -> None:
@@ -48,6 +48,23 @@ def test_prometheus_takes_the_rules(tool: Tool, rules: Path) -> None:
 # alert, series with the value that fires and the one that does not, labels of the alert, minutes until it fires
 FIRING: tuple[tuple[str, dict[str, tuple[str, str]], dict[str, str], int], ...] = (
     ("GpuHot", {'DCGM_FI_DEV_GPU_TEMP{gpu="0"}': ("86", "85")}, {"gpu": "0"}, 2),
+    ("GpuError", {'DCGM_FI_DEV_XID_ERRORS{gpu="0",node="thanos"}': ("79", "0")}, {"gpu": "0", "node": "thanos"}, 0),
+    ("GpuError", {'DCGM_FI_DEV_XID_ERRORS{gpu="0",node="thanos"}': ("79", "31")}, {"gpu": "0", "node": "thanos"}, 0),
+    (
+        "GpuProgramError",
+        {'DCGM_FI_DEV_XID_ERRORS{gpu="0",node="thanos"}': ("31", "79")},
+        {"gpu": "0", "node": "thanos"},
+        0,
+    ),
+    (
+        "GpuLost",
+        {
+            'up{job="apps",service="gpu-exporter",node="thanos"}': ("1", "1"),
+            'DCGM_FI_DEV_GPU_TEMP{gpu="0",node="thanos"}': ("_", "60"),
+        },
+        {"job": "apps", "service": "gpu-exporter", "node": "thanos"},
+        2,
+    ),
     (
         "MemoryHigh",
         {

@@ -51,6 +51,8 @@ class Host:
         self.root = folder / "data"
         self.mounts = {str(self.root): DEVICE, "/etc/hostname": DEVICE}
         self.free_gib = LEAST_FREE_GIB
+        # As a host of 24 GiB says it.
+        self.memory_mib = 23 * 1024 + 500
         self.answers = True
         """Whether it is there at the tailnet address."""
         self.folders: list[tuple[str, int, int]] = []
@@ -74,7 +76,10 @@ class Host:
         df.chmod(0o755)
         lines = [f"1 2 {number} / {at} rw - ext4 x rw" for at, number in self.mounts.items()]
         (self.folder / "mountinfo").write_text("\n".join(lines) + "\n")
-        script = preflight_script(data_root=str(self.root), folders=self.folders, address=ADDRESS, port=15099)
+        script = preflight_script(
+            data_root=str(self.root), folders=self.folders, address=ADDRESS, port=15099, memory_gib=24, stack="oracle1"
+        )
+        (self.folder / "meminfo").write_text(f"MemTotal:       {self.memory_mib * 1024} kB\nMemFree: 1 kB\n")
         for there, here in (
             (f"timeout 5 nc -w 2 {ADDRESS} 15099", "hostname" if self.answers else "false"),
             ("/tmp/www/name", f"{self.folder}/name"),
@@ -82,6 +87,7 @@ class Host:
             ("httpd -p 8080 -h /tmp/www", "true"),
             ("killall httpd", "true"),
             ("/proc/self/mountinfo", f"{self.folder}/mountinfo"),
+            ("/proc/meminfo", f"{self.folder}/meminfo"),
             ("/sys/dev/block", f"{self.folder}/sys"),
             ("/tmp/ok", f"{self.folder}/ok"),
             ("$(df ", f"$({df} "),
@@ -107,6 +113,14 @@ def host(tool: Tool, tmp_path: Path) -> Host:
 
 def test_a_host_that_has_it_all(host: Host) -> None:
     assert host.check() == (True, "")
+
+
+def test_a_host_with_less_memory_than_the_plan_counts_on(host: Host) -> None:
+    host.memory_mib = 16 * 1024 - 300
+    healthy, said = host.check()
+    assert not healthy
+    assert "MISSING: the host has 16084 MiB of memory, the plan counts on 24 GiB" in said
+    assert "mend: pulumi config set agentic-mesh:hostMemoryGib 15 --stack oracle1" in said
 
 
 def test_a_volume_on_top_of_an_encrypted_device_counts(host: Host) -> None:

@@ -23,11 +23,11 @@ from cryptography import x509
 
 from engine.placeholders import PLACEHOLDERS
 from lab.machine import in_namespace
+from settings.graph import planned_graph
 from settings.load import load
 from tests.lab.mesh import PREFIX, Mesh
 from tests.lab.mint import Mint
-from topology.catalog import SERVICES
-from topology.graph import GATEWAY, METRICS, Graph, with_egress, with_ports
+from topology.graph import GATEWAY, METRICS, Graph
 from topology.model import OPERATOR, TRUST_DOMAIN, Edge, Instance, Protocol, Service
 from topology.network import METRICS_PORT, NodeNetworks
 from topology.routes import route
@@ -263,7 +263,7 @@ def until(condition: Callable[[], Any], seconds: float = 15) -> Any:
 def graph(mesh: Mesh, node: str) -> Graph:
     """The graph as the stack's program reads it."""
     settings = _settings(mesh, node)
-    return Graph(with_egress(with_ports(SERVICES, settings.ports), settings.egress()), settings.nodes)
+    return planned_graph(settings)
 
 
 def networks(mesh: Mesh, node: str) -> NodeNetworks:

@@ -6,9 +6,9 @@ from ipaddress import IPv4Network
 from typing import Any, Final
 
 from settings import Settings
+from settings.graph import planned_graph
 from settings.load import load
-from topology.catalog import SERVICES
-from topology.graph import GATEWAY, Graph, with_egress
+from topology.graph import GATEWAY, Graph
 from topology.model import Instance, Node
 from topology.network import NodeNetworks
 
@@ -56,8 +56,7 @@ def nodes(**of_oracle1: str) -> dict[str, dict[str, str]]:
 
 def graph_of(stack: str, **config: Any) -> Graph:
     """The graph as a stack of these settings plans it."""
-    read = settings(stack, **config)
-    return Graph(with_egress(SERVICES, read.egress()), read.nodes)
+    return planned_graph(settings(stack, **config))
 
 
 def pods(graph: Graph) -> Iterator[Instance]:

@@ -225,6 +225,30 @@ def test_docker_is_told_to_keep_everything_on_the_volume(encrypted: Path) -> Non
     assert drop_in.read_text() == "[Unit]\nRequiresMountsFor=/srv/agentic-mesh\n"
 
 
+def test_a_gpu_node_keeps_its_card_through_reloads_and_upgrades(encrypted: Path) -> None:
+    path = file(encrypted, "etc/docker/daemon.json", json.dumps({"exec-opts": ["native.cgroupdriver=systemd", "x=y"]}))
+    run(encrypted, "--role", "gpu", "--apply")
+    assert json.loads(path.read_text())["exec-opts"] == ["native.cgroupdriver=cgroupfs", "x=y"]
+    assert states(run(encrypted, "--role", "gpu").stdout)["Docker settings"] == "ok"
+    held = (encrypted / "etc/apt/apt.conf.d/60agentic-mesh-upgrades").read_text()
+    patterns = re.findall(r'"([^"]+)"; ', held.partition("Blacklist")[2])
+    for package in (
+        "nvidia-driver-570-server",
+        "libnvidia-compute-570",
+        "linux-image-generic",
+        "linux-modules-6.8.0-1",
+    ):
+        # As unattended-upgrades compares them: from the beginning of the name.
+        assert any(re.match(pattern, package) for pattern in patterns), package
+    assert not any(re.match(pattern, "openssl") for pattern in patterns)
+
+
+def test_a_control_node_upgrades_everything(encrypted: Path) -> None:
+    run(encrypted, "--role", "control", "--apply")
+    assert "Blacklist" not in (encrypted / "etc/apt/apt.conf.d/60agentic-mesh-upgrades").read_text()
+    assert "exec-opts" not in json.loads((encrypted / "etc/docker/daemon.json").read_text())
+
+
 def test_daemon_json_is_merged_and_the_old_one_kept(encrypted: Path) -> None:
     theirs = {
         "registry-mirrors": ["https://mirror.example.com"],
