@@ -102,7 +102,7 @@ def operate(stacks: Stacks, operation: str, names: Sequence[str], say: Say) -> l
 
 
 def _report(stacks: Stacks, operation: str, name: str, say: Say) -> Outcome:
-    outcome = stacks.operate(operation, name, progress=lambda s, n: say(f"{operation} {s}: {n} resources done"))
+    outcome = stacks.operate(operation, name, progress=lambda s, text: say(f"{operation} {s}: {text}"))
     counts = ", ".join(f"{count} {kind}" for kind, count in sorted(outcome.operations.items()))
     say(f"{operation} {name}: {counts or 'nothing'} in {outcome.seconds:.0f} s")
     for error in outcome.errors:

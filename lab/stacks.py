@@ -26,7 +26,8 @@ _PASSPHRASE: Final = "lab"  # noqa: S105 - the lab's secrets are nobody's
 _KEPT: Final = frozenset({"agentic-mesh:secretsEpoch", "agentic-mesh:authorities"})
 KEYS: Final = {"CLAUDE_API_KEY": "sk-ant-lab-41c7f09be2d358a6", "OPENROUTER_API_KEY": "sk-or-lab-9d2e6b08a4f13c57"}
 """What the stand-ins of the models' makers are shown; a key of the user's own stays out of the lab."""
-Progress = Callable[[str, int], None]
+Progress = Callable[[str, str], None]
+"""Told the stack and what its operation is at."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ def follow(process: subprocess.Popen[str], stack: str, progress: Progress | None
             if "outcome" in message:
                 outcome = Outcome.from_json(message["outcome"])
             elif progress:
-                progress(stack, message["done"])
+                progress(stack, message["progress"])
         drain.join()
     return outcome or Outcome(stack, errors=["".join(printed).strip() or "the process of the operation died"])
 

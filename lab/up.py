@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ import pulumi.automation as auto
 
 from engine.outcome import Outcome
 from engine.plan import project_program
+from lab.progress import Progress
 
 _PROGRESS_SECONDS: Final = 5
 _GAVE_UP: Final = "the program gave up"
@@ -34,20 +36,24 @@ class _Workspace(auto.LocalWorkspace):
 
 
 def operate(
-    operation: str, stack: str, program: Callable[[], None], work_dir: Path, progress: Callable[[int], None]
+    operation: str, stack: str, program: Callable[[], None], work_dir: Path, say: Callable[[str], None]
 ) -> Outcome:
     """Do one operation and gather what the engine says of it; what a person would read goes to the stack's log, too."""
     outcome = Outcome(stack)
-    done = 0
-    reported = started = time.monotonic()
+    progress = Progress()
+    ended = threading.Event()
+    started = time.monotonic()
 
     def record(event: auto.EngineEvent) -> None:
-        nonlocal done, reported
         outcome.record(event)
-        done += event.res_outputs_event is not None
-        if (now := time.monotonic()) - reported > _PROGRESS_SECONDS:
-            reported = now
-            progress(done)
+        progress.record(event)
+
+    def report() -> None:
+        while not ended.wait(_PROGRESS_SECONDS):
+            say(progress.text())
+
+    reporter = threading.Thread(target=report)
+    reporter.start()
 
     handle = auto.Stack.select(stack, _Workspace(work_dir=str(work_dir), program=program))
     log = (work_dir / f"{stack}.log").open("a", encoding="utf-8")
@@ -70,6 +76,8 @@ def operate(
         if outcome.passed:  # the engine failed without an event that says why
             outcome.errors.append(str(error).strip())
     finally:
+        ended.set()
+        reporter.join()
         log.close()
     outcome.errors = [error for error in outcome.errors if not _is_echo(error)] or outcome.errors
     outcome.seconds = time.monotonic() - started
@@ -99,7 +107,7 @@ def main() -> None:
         report.flush()
 
     program = project_program(args.project)
-    outcome = operate(args.operation, args.stack, program, args.work_dir, lambda done: write(done=done))
+    outcome = operate(args.operation, args.stack, program, args.work_dir, lambda text: write(progress=text))
     write(outcome=outcome.to_json())
 
 

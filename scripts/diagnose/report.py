@@ -86,7 +86,7 @@ def _container(container: Container) -> Iterator[str]:
         facts.append(f"exit code {container.exit_code}{_exit(container)}")
     facts.append(f"{container.restarts} restart{'s' * (container.restarts != 1)}")
     if container.out_of_memory:
-        facts.append("OOM: it, or a child of it, was killed at its memory limit (`memory_mib` in topology/)")
+        facts.append("OOM: it, or a child of it, was killed at its memory limit (setting `memoryMib`)")
     yield f"  {container.part}: {container.name}: " + ", ".join(facts)
     yield from (f"    Docker: {line}" for line in visible_lines(container.error))
     health = container.health
