@@ -116,7 +116,7 @@ def container_spec(inputs: Values) -> dict[str, Any]:
         "ExposedPorts": {_port(port): {} for port in ports},
         "Healthcheck": _health_check(inputs.get("healthcheck")),
         "StopSignal": inputs.get("stopSignal"),
-        "StopTimeout": inputs.get("stopTimeout"),
+        "StopTimeout": _whole(inputs.get("stopTimeout")),
         "Tty": bool(inputs.get("tty")),
         "OpenStdin": bool(inputs.get("stdinOpen")),
         "HostConfig": _host_config(inputs, ports),
