@@ -87,3 +87,14 @@ def test_docker_and_the_provider_wait_as_long_as_the_service_needs(stack: str) -
         assert (inputs["stopTimeout"], inputs["destroyGraceSeconds"]) == (service.stop_seconds, service.stop_seconds)
         assert service.stop_seconds >= 30
         assert service.start_seconds >= 300
+
+
+def test_an_up_says_which_answer_each_pod_waits_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("pulumi.log.info", lambda text, **_: said.append(text))
+    Program("thanos")
+    assert len(said) == len(graph_of("thanos").on("thanos"))
+    assert "waits until vllm answers at /health on port 8000, 30 minutes at most" in said
+    said.clear()
+    Program("thanos", preview=True)
+    assert said == []
