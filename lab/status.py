@@ -11,16 +11,18 @@ import docker
 from engine.table import table as columns
 from lab import daemons, processes
 from lab.docker_client import found
-from lab.images.catalog import catalog
+from lab.images.catalog import catalog, stand_ins
 from lab.places import Node
 from topology.catalog import SERVICES
+from topology.graph import GATEWAY
 
 _HEADER: Final = ("node", "service", "software", "app", "health", "address")
+STAND_IN: Final = "stand-in"
 _MIB: Final = 1024 * 1024
 
 
 def table(nodes: Sequence[Node]) -> str:
-    """The table, and a line about each node."""
+    """The table, how many services are stand-ins, and a line about each node."""
     rows: list[tuple[str, ...]] = []
     notes = []
     for node in nodes:
@@ -29,7 +31,9 @@ def table(nodes: Sequence[Node]) -> str:
             continue
         rows += sorted(_rows(node))
         notes.append(f"{node.name}: {memory(node)}")
-    return "\n".join([*columns(_HEADER, rows), "", *notes])
+    services = {(row[1], row[2]) for row in rows if row[1] != GATEWAY}
+    counted = stand_ins((name for name, software in services if software == STAND_IN), len(services))
+    return "\n".join([*columns(_HEADER, rows), "", counted, *notes])
 
 
 def containers(node: Node) -> list[dict[str, Any]]:
@@ -83,7 +87,7 @@ def _rows(node: Node) -> Iterator[tuple[str, ...]]:
         yield (
             node.name,
             name,
-            "real" if entry.real else "stand-in",
+            "real" if entry.real else STAND_IN,
             app["State"]["Status"] if app else "-",
             health(proxy),
             _address(proxy),

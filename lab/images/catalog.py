@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
 from lab.images.entry import NO_IMAGE, Entry, debian_program, stand_in
+from lab.images.recipes import LITELLM
 from lab.images.services import own_entry
+from render.docs import table
 from topology.catalog import SERVICES
-from topology.images import BUILDS
+from topology.images import BUILDS, IMAGES
 
 _NOBODY: Final = 65534
 _NO_GPU: Final = f"{NO_IMAGE}, and there is no GPU"
@@ -27,13 +29,28 @@ def markdown() -> str:
     used: dict[str, list[str]] = {}
     for service in SERVICES:
         used.setdefault(service.image, []).append(service.name)
-    lines = ["| services | in the lab | what it is |", "|---|---|---|"]
-    lines += [
-        f"| {', '.join(used[key]) if key in used else key} | {'real' if entry.real else 'stand-in'} | {entry.reason} |"
-        for key, entry in catalog(n8n=True).items()
-        if key in used or key == "envoy"
+    entries = {key: entry for key, entry in catalog(n8n=True).items() if key in used or key == "envoy"}
+    rows = [
+        (
+            ", ".join(used.get(key, ["every proxy"])),
+            "real" if entry.real else "**stand-in**",
+            entry.reason,
+            entry.version or "-",
+            IMAGES[key].tag if key in IMAGES else "built here",
+            entry.not_covered or "-",
+        )
+        for key, entry in entries.items()
     ]
-    return "\n".join(lines) + "\n"
+    names = [name for key, entry in entries.items() if not entry.real for name in used.get(key, [])]
+    total = sum(len(used.get(key, [])) for key in entries)
+    heading = ("services", "in the lab", "what runs", "version in the lab", "in production", "not covered")
+    return f"{table(heading, rows)}\n{stand_ins(names, total)}.\n"
+
+
+def stand_ins(names: Iterable[str], total: int) -> str:
+    """How many services are stand-ins, and which."""
+    found = sorted(set(names))
+    return f"{len(found)} of {total} services are stand-ins: {', '.join(found) or 'none'}"
 
 
 def _models() -> Mapping[str, Entry]:
@@ -69,14 +86,18 @@ def _data() -> Mapping[str, Entry]:
         "qdrant-gpu": _qdrant(),
         "redis": Entry(
             real=True,
-            reason="Redis 8.0 from Debian (the program's is 8.10)",
+            reason="Redis from Debian",
+            version="8.0.2",
+            not_covered="the image's entry point, and the modules that it would load",
             users={"redis": (999, 999, "/data")},
             folders={"/data": (999, 999, 0o755)},
             working_dir="/data",
         ),
         "postgres": Entry(
             real=True,
-            reason="Postgres 17 from Debian, with an entrypoint of ours",
+            reason="Postgres from Debian, with an entrypoint of ours",
+            version="17.12",
+            not_covered="the image's own entry point",
             files={"/usr/local/bin/docker-entrypoint.sh": "shims/postgres.sh"},
             users={"postgres": (999, 999, "/var/lib/postgresql")},
             folders={"/var/lib/postgresql/data": (999, 999, 0o1777)},
@@ -85,18 +106,26 @@ def _data() -> Mapping[str, Entry]:
             env={"PATH": "/usr/lib/postgresql/17/bin:/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"},
         ),
         "redis-exporter": debian_program(
-            "/usr/bin/prometheus-redis-exporter", "/redis_exporter", "Debian's Redis exporter"
+            "/usr/bin/prometheus-redis-exporter",
+            "/redis_exporter",
+            "from Debian",
+            version="1.69.0",
+            not_covered="metrics that came later",
         ),
         "postgres-exporter": debian_program(
-            "/usr/bin/prometheus-postgres-exporter", "/bin/postgres_exporter", "Debian's Postgres exporter"
+            "/usr/bin/prometheus-postgres-exporter",
+            "/bin/postgres_exporter",
+            "from Debian",
+            version="0.17.1",
+            not_covered="metrics that came later",
         ),
     }
 
 
 def _qdrant() -> Entry:
-    reason = f"{NO_IMAGE}; exact search in Python, a simple cluster, snapshots in the volume instead of S3"
+    not_covered = "its index and quantization, speed, Raft, resharding; the search is exact, in Python"
     return replace(
-        stand_in("qdrant", "/qdrant/qdrant", reason=reason),
+        stand_in("qdrant", "/qdrant/qdrant", version="rules of 1.19.0", not_covered=not_covered),
         working_dir="/qdrant",
         folders={"/qdrant/storage": (1000, 1000, 0o755), "/qdrant/snapshots": (1000, 1000, 0o755)},
     )
@@ -107,13 +136,18 @@ def _gateways() -> Mapping[str, Entry]:
     return {
         "kong": replace(
             stand_in(
-                "kong", "/docker-entrypoint.sh", reason=f"{NO_IMAGE}; it serves the generated file, without WebSockets"
+                "kong",
+                "/docker-entrypoint.sh",
+                version="rules of 3.9.3",
+                not_covered="WebSockets, plugins that we do not use, its own Lua and nginx",
             ),
             command=("kong", "docker-start"),
         ),
         "litellm": Entry(
             real=True,
-            reason="LiteLLM from PyPI, of the program's version; its database client with the engine in WebAssembly",
+            reason="LiteLLM from PyPI; its database client with the engine in WebAssembly",
+            version=LITELLM,
+            not_covered="the native query and schema engines of its database client",
             layers=("debian", "litellm"),
             files={"/opt/lab/litellm.py": "shims/litellm.py"},
             programs={"/usr/local/bin/litellm": 'exec python3 -B /opt/lab/litellm.py "$@"'},
@@ -196,18 +230,34 @@ def _observability() -> Mapping[str, Entry]:
     return {
         "prometheus": replace(
             debian_program(
-                "/usr/bin/prometheus", "/bin/prometheus", "Prometheus 2.53 from Debian (the program's is 3.14)"
+                "/usr/bin/prometheus",
+                "/bin/prometheus",
+                "from Debian",
+                version="2.53.3",
+                not_covered="what 3 changed: name validation, stricter content types, `.` in regular expressions",
             ),
             # Its name in Debian is the real image's: there is nothing to link.
             links={},
             folders={"/prometheus": (_NOBODY, _NOBODY, 0o755)},
         ),
         "alertmanager": replace(
-            debian_program("/usr/bin/prometheus-alertmanager", "/bin/alertmanager", "Debian's Alertmanager"),
+            debian_program(
+                "/usr/bin/prometheus-alertmanager",
+                "/bin/alertmanager",
+                "from Debian",
+                version="0.28.1",
+                not_covered="receivers that came later",
+            ),
             folders={"/alertmanager": (_NOBODY, _NOBODY, 0o755)},
         ),
         "grafana": replace(
-            stand_in("grafana", "/run.sh", "/usr/local/bin/grafana"),
+            stand_in(
+                "grafana",
+                "/run.sh",
+                "/usr/local/bin/grafana",
+                version="rules of 13",
+                not_covered="its pages, its database, plugins; queries are run against the real sources by tests",
+            ),
             folders={"/var/lib/grafana": (472, 0, 0o755)},
             users={"grafana": (472, 472, "/usr/share/grafana")},
         ),
@@ -221,7 +271,11 @@ def _observability() -> Mapping[str, Entry]:
         ),
         "blackbox-exporter": replace(
             debian_program(
-                "/usr/bin/prometheus-blackbox-exporter", "/bin/blackbox_exporter", "Debian's blackbox exporter"
+                "/usr/bin/prometheus-blackbox-exporter",
+                "/bin/blackbox_exporter",
+                "from Debian",
+                version="0.26.0",
+                not_covered="nothing known",
             ),
             trusts_lab=True,
         ),
@@ -233,10 +287,18 @@ def _own() -> Mapping[str, Entry]:
     return {
         "envoy": Entry(
             real=True,
-            reason="Envoy 1.40 from PyPI",
+            reason="Envoy from PyPI",
+            version="1.40.0",
+            not_covered="the image's shell and its entry point",
             layers=("debian", "envoy"),
             entrypoint=("/usr/local/bin/envoy",),
         ),
-        "busybox": Entry(real=True, reason="Debian's static busybox, alone", layers=("busybox",)),
+        "busybox": Entry(
+            real=True,
+            reason="the machine's static busybox, alone",
+            version="the machine's",
+            not_covered="nothing known",
+            layers=("busybox",),
+        ),
         **{key: own_entry(key) for key in BUILDS},
     }

@@ -21,7 +21,11 @@ class Entry:
 
     real: bool
     reason: str
-    """What runs and, where it is not all real, what is missing and why."""
+    """What runs and, for a stand-in, why."""
+    version: str = ""
+    """Of the program in the lab; for a stand-in the version whose rules it follows."""
+    not_covered: str = ""
+    """What production does and the lab does not show."""
     layers: tuple[str, ...] = ("debian",)
     """Names of `recipes.RECIPES`, lowest first."""
     programs: Mapping[str, str] = field(default_factory=dict)
@@ -44,13 +48,22 @@ class Entry:
     """It calls the world outside: the lab's own authority is the one that it trusts."""
 
 
-def stand_in(module: str, *programs: str, reason: str = NO_IMAGE, layers: tuple[str, ...] = ("debian",)) -> Entry:
+def stand_in(
+    module: str,
+    *programs: str,
+    reason: str = NO_IMAGE,
+    version: str = "",
+    not_covered: str = "",
+    layers: tuple[str, ...] = ("debian",),
+) -> Entry:
     """A stand-in that starts by any of these paths, and by the first one where the program names none."""
     path = ":".join(["/opt", *(f"/opt/{name}" for name in layers if name != "debian")])
     command = f'PYTHONPATH={path} exec python3 -B -m lab.images.standins.{module} "$@"'
     return Entry(
         real=False,
         reason=reason,
+        version=version,
+        not_covered=not_covered,
         layers=layers,
         programs=dict.fromkeys(programs, command),
         stand_in=module,
@@ -58,6 +71,8 @@ def stand_in(module: str, *programs: str, reason: str = NO_IMAGE, layers: tuple[
     )
 
 
-def debian_program(program: str, path: str, reason: str) -> Entry:
+def debian_program(program: str, path: str, reason: str, version: str = "", not_covered: str = "") -> Entry:
     """Debian's program under the name that the real image has for it."""
-    return Entry(real=True, reason=reason, links={path: program}, entrypoint=(path,))
+    return Entry(
+        real=True, reason=reason, version=version, not_covered=not_covered, links={path: program}, entrypoint=(path,)
+    )

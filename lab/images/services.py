@@ -67,7 +67,9 @@ def own_entry(key: str) -> Entry:
     start = dockerfile((folder / "Dockerfile").read_text())
     return replace(
         start,
-        reason=f"the project's own, on Debian's Python {PYTHON} (its Dockerfile's is 3.12)",
+        reason="the project's own",
+        version=f"Python {PYTHON} from Debian",
+        not_covered="its Dockerfile, built by BuildKit on Python 3.12",
         layers=("debian", key),
         links={layout.python: "/usr/bin/python3"},
         trees={f"{layout.source}/{layout.package}": folder / layout.package},
