@@ -84,6 +84,21 @@ def health_check(
     )
 
 
+def no_health_check(*, old_docker: bool) -> docker.ContainerHealthcheckArgs:
+    """No health check, whatever the image brings along. The times mean nothing and are there all the same.
+
+    Docker fills each one that is missing with the image's, and the provider would find a change in every plan.
+    """
+    return health_check(
+        ["NONE"],
+        interval=30,
+        timeout=30,
+        retries=3,
+        start_period=1,
+        start_interval=None if old_docker else 5,
+    )
+
+
 def hardened(
     *,
     user: str,

@@ -49,7 +49,11 @@ class Preflight(pulumi.ComponentResource):
             f"{name}-network",
             name=_NAMESPACE,
             driver="bridge",
-            ipam_configs=[docker.NetworkIpamConfigArgs(subnet=args.networks.preflight_subnet)],
+            ipam_configs=[
+                docker.NetworkIpamConfigArgs(
+                    subnet=args.networks.preflight_subnet, gateway=args.networks.preflight_router
+                )
+            ],
             options={"com.docker.network.bridge.enable_icc": "false"},
             labels=[docker.NetworkLabelArgs(label="agentic-mesh.network", value="preflight")],
             opts=pulumi.ResourceOptions(parent=self),
