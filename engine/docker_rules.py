@@ -1,7 +1,8 @@
 """What the real Docker provider or a Docker daemon refuses although the schema allows it.
 
 A plan that passes must not fail at `pulumi up` on something that could be known before. Each rule reads the plain
-inputs of one resource and yields what is wrong; values that are not known yet are let through.
+inputs of one resource and yields what is wrong; values that are not known yet are let through. What is taken, but read
+back in another form, is refused too: see `engine.docker_read_back`.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ from pathlib import Path
 from typing import Any, Final, TypeGuard
 
 from engine.check import Failure
+from engine.docker_forms import is_duration
+from engine.docker_read_back import container_failures, network_failures
 
 Inputs = Mapping[str, Any]
 Rule = Callable[[Inputs], Iterator[Failure]]
 
 # The daemon's rule for names of containers and volumes; one character is too short.
 _NAME: Final = re.compile(r"^/?[a-zA-Z0-9][a-zA-Z0-9_.-]+$")
-_DURATION: Final = re.compile(r"^(\d+(\.\d+)?(ns|us|µs|ms|s|m|h))+$")
 _RESTART: Final = ("no", "on-failure", "always", "unless-stopped")
 _PROBES: Final = ("NONE", "CMD", "CMD-SHELL")
 _MOUNTS: Final = ("bind", "volume", "tmpfs", "npipe", "cluster")
@@ -70,7 +72,7 @@ def _health_check(inputs: Inputs) -> Iterator[Failure]:
         yield Failure("healthcheck.tests", f"must start with one of {', '.join(_PROBES)}")
     for key in ("interval", "timeout", "startPeriod", "startInterval"):
         value = check.get(key)
-        if isinstance(value, str) and not _DURATION.match(value):
+        if isinstance(value, str) and not is_duration(value):
             yield Failure(f"healthcheck.{key}", f"{value!r} is no duration such as 5s or 1m30s")
 
 
@@ -83,6 +85,12 @@ def _limits(inputs: Inputs) -> Iterator[Failure]:
     restart = inputs.get("restart")
     if isinstance(restart, str) and restart not in _RESTART:
         yield Failure("restart", f"{restart!r} is none of {', '.join(_RESTART)}")
+
+
+def _command(inputs: Inputs) -> Iterator[Failure]:
+    command = inputs.get("command")
+    if isinstance(command, list) and "" in command:
+        yield Failure("command", "the provider refuses empty words in a command")
 
 
 def _paths(inputs: Inputs) -> Iterator[Failure]:
@@ -176,8 +184,10 @@ _RULES: Final[Mapping[str, tuple[Rule, ...]]] = {
         _limits,
         _paths,
         _addresses,
+        _command,
+        container_failures,
     ),
-    "docker:index/network:Network": (_subnets,),
+    "docker:index/network:Network": (_subnets, network_failures),
     "docker:index/volume:Volume": (_name,),
     "docker:index/image:Image": (_build,),
 }

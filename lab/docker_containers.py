@@ -14,7 +14,9 @@ from docker.utils import version_lt
 
 from engine.check import Failure
 from lab.docker_client import connect, found, removed, saying
+from lab.docker_schema import CONTAINER
 from lab.docker_spec import archive, container_spec, device_requests, restart_policy, unknown
+from lab.docker_state import container_state
 from lab.machine import highest
 from lab.provider import InitFailedError, Resource, ResourceError, Values
 
@@ -28,47 +30,22 @@ _RECORDS: Final = threading.Lock()
 class Container(Resource):
     """Created, joined to its networks, filled with its uploads, started, and waited for."""
 
-    in_place: ClassVar[frozenset[str]] = frozenset(
-        [
-            "cpuSet",
-            "cpuShares",
-            "destroyGraceSeconds",
-            "healthcheck",
-            "init",
-            "maxRetryCount",
-            "memory",
-            "memorySwap",
-            "mustRun",
-            "removeVolumes",
-            "restart",
-            "start",
-            "tmpfs",
-            "wait",
-            "waitTimeout",
-        ]
-    )
-    unordered: ClassVar[frozenset[str]] = frozenset(
-        [
-            "dns",
-            "dnsOpts",
-            "dnsSearches",
-            "envs",
-            "groupAdds",
-            "hosts",
-            "labels",
-            "mounts",
-            "networksAdvanced",
-            "securityOpts",
-            "ulimits",
-            "uploads",
-            "volumes",
-        ]
-    )
+    in_place: ClassVar[frozenset[str]] = CONTAINER.in_place
+    computed: ClassVar[frozenset[str]] = CONTAINER.computed
+    deletes_first: ClassVar[bool] = True
     named: ClassVar[str] = "name"
 
     def check(self, inputs: Values) -> Iterable[Failure]:
         """What this provider would have to ignore."""
         return unknown(inputs)
+
+    def changes(self, olds: Values, news: Values, state: Values) -> list[str]:
+        """What differs from what was read back, which need not be what was asked for."""
+        return list(CONTAINER.changes(state, news))
+
+    def same(self, name: str, one: Any, other: Any) -> bool:
+        """As the real provider compares."""
+        return CONTAINER.same(name, one, other)
 
     def create(self, config: Values, inputs: Values) -> tuple[str, Values]:
         """As the real provider: one failed half-way is left for the next `up` to find by its name."""
@@ -91,36 +68,28 @@ class Container(Resource):
             if inputs.get("start", True):
                 _start(client, identifier, inputs)
         except ResourceError as error:
-            raise InitFailedError(identifier, _outputs(client.inspect_container(identifier)), str(error)) from error
-        return identifier, _outputs(client.inspect_container(identifier))
+            # It then has not been read: the state is what was planned.
+            raise InitFailedError(identifier, {}, str(error)) from error
+        return identifier, _read(client, identifier, inputs)
 
     def read(self, config: Values, identifier: str, inputs: Values, outputs: Values) -> tuple[Values, Values] | None:
-        """What can be changed by hand on a container that stays the same one."""
+        """What is there now, in the provider's words."""
         client = connect(config)
         state = found(lambda: client.inspect_container(identifier))
         if state is None:
             return None
-        host = state["HostConfig"]
         if not inputs:
-            inputs = _imported(state)
-        now = {
-            "name": state["Name"].lstrip("/"),
-            "memory": host["Memory"] // _MIB,
-            "memorySwap": host["MemorySwap"] // _MIB if host["MemorySwap"] > 0 else host["MemorySwap"],
-            "cpuShares": host["CpuShares"],
-            "restart": host["RestartPolicy"]["Name"] or "no",
-        }
-        inputs |= {key: value for key, value in now.items() if key in inputs and inputs[key] != value}
-        if not state["State"]["Running"] and inputs.get("mustRun", True):
-            # As the real provider shows a stopped container: one that no longer has to run.
-            inputs["mustRun"] = False
-        return inputs, _outputs(state)
+            return _imported(state), container_state(state, {})
+        now = _as_asked(container_state(state, outputs | inputs), state, inputs)
+        differs = {key: now[key] for key in now.keys() & inputs.keys() if not self.same(key, inputs[key], now[key])}
+        return inputs | differs, now
 
     def update(self, config: Values, identifier: str, olds: Values, news: Values) -> Values:
         """Limits and restart policy; a container that has to run again is started.
 
         Health check, init and tmpfs are no reason for the real provider to replace a container, nor does it change
-        them: it notes them, and that is all. The same happens here, so that a test can find it out.
+        them: it notes them, and that is all. It reads nothing back either. The same happens here, so that a test can
+        find it out.
         """
         client = connect(config)
         limits = {
@@ -132,11 +101,10 @@ class Container(Resource):
         }
         with saying("Unable to update a container"):
             client.update_container(identifier, **limits)
-        running = client.inspect_container(identifier)["State"]["Running"]
-        if not running and news.get("mustRun", True) and news.get("start", True):
+        if olds.get("mustRun") is False and news.get("mustRun", True) and news.get("start", True):
             with saying("Unable to start container"):
                 client.start(identifier)
-        return _outputs(client.inspect_container(identifier))
+        return {}
 
     def delete(self, config: Values, identifier: str, inputs: Values, outputs: Values) -> None:
         """Asked to end for `destroyGraceSeconds`, then removed with its anonymous volumes."""
@@ -227,17 +195,27 @@ def _await_health(client: Any, identifier: str, seconds: int) -> None:
     raise ResourceError(_NOT_HEALTHY)
 
 
-def _outputs(state: dict[str, Any]) -> Values:
-    networks = state["NetworkSettings"]["Networks"]
-    outputs: Values = {
-        "networkDatas": [
-            {"networkName": name, "ipAddress": network["IPAddress"], "gateway": network["Gateway"]}
-            for name, network in sorted(networks.items())
-        ]
-    }
-    if not state["State"]["Running"]:
-        outputs["exitCode"] = state["State"]["ExitCode"]
-    return outputs
+def _read(client: Any, identifier: str, inputs: Values) -> Values:
+    state = client.inspect_container(identifier)
+    return _as_asked(container_state(state, inputs), state, inputs)
+
+
+def _as_asked(now: Values, state: dict[str, Any], inputs: Values) -> Values:
+    """The lab's own exceptions: limits that were lowered and devices that were not asked for count as given."""
+    if not state["HostConfig"].get("DeviceRequests"):
+        now.pop("deviceRequests", None)
+    if "ulimits" in now and inputs.get("ulimits"):
+        lowered = {limit["Name"]: limit for limit in _possible(container_spec(inputs))["HostConfig"]["Ulimits"]}
+        there = {limit["name"]: limit for limit in now["ulimits"]}
+        if all(_limit(there.get(name)) == _limit(limit) for name, limit in lowered.items()) and len(there) == len(
+            lowered
+        ):
+            now["ulimits"] = inputs["ulimits"]
+    return now
+
+
+def _limit(limit: dict[str, Any] | None) -> list[int]:
+    return [int(limit[key]) for key in sorted(limit) if key.lower() != "name"] if limit else []
 
 
 def _imported(state: dict[str, Any]) -> Values:

@@ -12,6 +12,8 @@ from typing import Any, ClassVar, Final
 from engine.check import Failure
 from lab.docker_client import connect, found, removed, saying
 from lab.docker_containers import Container
+from lab.docker_schema import NETWORK, VOLUME
+from lab.docker_state import labels, network_state, volume_state
 from lab.provider import LabProvider, Resource, ResourceError, Values
 
 _STANDS_FOR: Final = "labImage"
@@ -21,7 +23,7 @@ _STANDS_FOR: Final = "labImage"
 class Network(Resource):
     """`docker.Network`: every change replaces it."""
 
-    unordered: ClassVar[frozenset[str]] = frozenset({"labels", "ipamConfigs"})
+    computed: ClassVar[frozenset[str]] = NETWORK.computed
     named: ClassVar[str] = "name"
     _known: ClassVar = {
         *("attachable", "driver", "ingress", "internal", "ipamConfigs", "ipv6", "labels", "name", "options"),
@@ -30,6 +32,14 @@ class Network(Resource):
     def check(self, inputs: Values) -> Iterable[Failure]:
         """What this provider would have to ignore."""
         return _unlearnt(inputs, self._known, "network")
+
+    def changes(self, olds: Values, news: Values, state: Values) -> list[str]:
+        """What differs from what was read back."""
+        return list(NETWORK.changes(state, news))
+
+    def same(self, name: str, one: Any, other: Any) -> bool:
+        """As the real provider compares."""
+        return NETWORK.same(name, one, other)
 
     def create(self, config: Values, inputs: Values) -> tuple[str, Values]:
         """Make it; a second one of the same name is refused."""
@@ -50,19 +60,19 @@ class Network(Resource):
                 enable_ipv6=bool(inputs.get("ipv6")),
                 attachable=inputs.get("attachable"),
             )
-        return str(made["Id"]), {"scope": client.inspect_network(made["Id"])["Scope"]}
+        return str(made["Id"]), network_state(client.inspect_network(made["Id"]))
 
     def read(self, config: Values, identifier: str, inputs: Values, outputs: Values) -> tuple[Values, Values] | None:
         """One that was made anew by hand has another id: it is not ours."""
         state = found(lambda: connect(config).inspect_network(identifier))
         if state is None:
             return None
+        now = network_state(state)
         if not inputs:
-            inputs = _imported(state)
-        now = {"name": state["Name"], "driver": state["Driver"], "internal": state["Internal"]}
-        usual = {"driver": "bridge", "internal": False}
-        seen = {key: value for key, value in now.items() if inputs.get(key, usual.get(key)) != value}
-        return inputs | seen, {"scope": state["Scope"]}
+            return _imported(state), now
+        return inputs | {
+            key: now[key] for key in inputs if key in now and not self.same(key, inputs[key], now[key])
+        }, now
 
     def delete(self, config: Values, identifier: str, inputs: Values, outputs: Values) -> None:
         """Once no container is on it any more."""
@@ -77,7 +87,7 @@ def _imported(state: dict[str, Any]) -> Values:
         "internal": state["Internal"],
         "ipamConfigs": [{"subnet": pool["Subnet"]} for pool in state["IPAM"]["Config"] or ()],
         "options": state["Options"],
-        "labels": _listed(state["Labels"] or {}),
+        "labels": labels(state["Labels"]),
     }
     return {key: value for key, value in written.items() if value}
 
@@ -85,32 +95,43 @@ def _imported(state: dict[str, Any]) -> Values:
 class Volume(Resource):
     """`docker.Volume`: every change replaces it."""
 
-    unordered: ClassVar[frozenset[str]] = frozenset({"labels"})
+    computed: ClassVar[frozenset[str]] = VOLUME.computed
     named: ClassVar[str] = "name"
 
     def check(self, inputs: Values) -> Iterable[Failure]:
         """What this provider would have to ignore."""
         return _unlearnt(inputs, {"driver", "driverOpts", "labels", "name"}, "volume")
 
+    def changes(self, olds: Values, news: Values, state: Values) -> list[str]:
+        """What differs from what was read back."""
+        return list(VOLUME.changes(state, news))
+
+    def same(self, name: str, one: Any, other: Any) -> bool:
+        """As the real provider compares."""
+        return VOLUME.same(name, one, other)
+
     def create(self, config: Values, inputs: Values) -> tuple[str, Values]:
         """Docker takes a volume of that name that is there already."""
         with saying("Unable to create volume"):
-            made = connect(config).create_volume(
+            connect(config).create_volume(
                 inputs["name"],
                 driver=inputs.get("driver", "local"),
                 driver_opts=inputs.get("driverOpts"),
                 labels=_labels(inputs),
             )
-        return inputs["name"], {"mountpoint": made["Mountpoint"]}
+        return inputs["name"], volume_state(connect(config).inspect_volume(inputs["name"]))
 
     def read(self, config: Values, identifier: str, inputs: Values, outputs: Values) -> tuple[Values, Values] | None:
-        """Gone, or as it was made: Docker lets nothing of a volume be changed."""
+        """Gone, or as it is there."""
         state = found(lambda: connect(config).inspect_volume(identifier))
         if state is None:
             return None
+        now = volume_state(state)
         if not inputs:
-            inputs = {"name": state["Name"], "driver": state["Driver"], "labels": _listed(state["Labels"] or {})}
-        return inputs, {"mountpoint": state["Mountpoint"]}
+            return {key: now[key] for key in ("name", "driver", "labels")}, now
+        return inputs | {
+            key: now[key] for key in inputs if key in now and not self.same(key, inputs[key], now[key])
+        }, now
 
     def delete(self, config: Values, identifier: str, inputs: Values, outputs: Values) -> None:
         """Once no container mounts it any more."""
@@ -250,10 +271,6 @@ def _unlearnt(inputs: Values, known: Iterable[str], what: str) -> Iterable[Failu
 
 def _labels(inputs: Values) -> dict[str, str]:
     return {item["label"]: item["value"] for item in inputs.get("labels") or ()}
-
-
-def _listed(labels: dict[str, str]) -> list[dict[str, str]]:
-    return [{"label": key, "value": value} for key, value in sorted(labels.items())]
 
 
 def _filled(values: dict[str, Any]) -> dict[str, Any]:

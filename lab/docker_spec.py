@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import base64
 import io
-import re
 import tarfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from engine.check import Failure
+from engine.docker_forms import capability_text, nano_cpus, nanoseconds
 from lab.provider import ResourceError, Values
 
 _MIB: Final = 1024 * 1024
-_UNITS: Final = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
 
 KNOWN: Final = frozenset(
     [
@@ -132,8 +131,8 @@ def _host_config(inputs: Values, ports: Iterable[Values]) -> dict[str, Any]:
         "Tmpfs": inputs.get("tmpfs"),
         "PortBindings": _bindings(ports),
         "ExtraHosts": [f"{host['host']}:{host['ip']}" for host in inputs.get("hosts") or ()],
-        "CapAdd": capabilities.get("adds"),
-        "CapDrop": capabilities.get("drops"),
+        "CapAdd": _capabilities(capabilities.get("adds")),
+        "CapDrop": _capabilities(capabilities.get("drops")),
         "Dns": inputs.get("dns"),
         "DnsOptions": inputs.get("dnsOpts"),
         "DnsSearch": inputs.get("dnsSearches"),
@@ -142,10 +141,10 @@ def _host_config(inputs: Values, ports: Iterable[Values]) -> dict[str, Any]:
         "GroupAdd": inputs.get("groupAdds"),
         "IpcMode": inputs.get("ipcMode"),
         "PidMode": inputs.get("pidMode", ""),
-        "NetworkMode": inputs.get("networkMode", "default"),
+        "NetworkMode": inputs.get("networkMode", "bridge"),
         "Privileged": bool(inputs.get("privileged")),
         "ReadonlyRootfs": bool(inputs.get("readOnly")),
-        "Init": inputs.get("init"),
+        "Init": bool(inputs.get("init")),
         "Runtime": inputs.get("runtime"),
         "RestartPolicy": restart_policy(inputs),
         "LogConfig": {"Type": inputs.get("logDriver", ""), "Config": inputs.get("logOpts") or {}},
@@ -159,7 +158,7 @@ def _host_config(inputs: Values, ports: Iterable[Values]) -> dict[str, Any]:
         "MemoryReservation": _mebibytes(inputs.get("memoryReservation")),
         "CpuShares": _whole(inputs.get("cpuShares")),
         "CpusetCpus": inputs.get("cpuSet"),
-        "NanoCpus": int(float(inputs["cpus"]) * 10**9) if inputs.get("cpus") else None,
+        "NanoCpus": nano_cpus(inputs["cpus"]) if inputs.get("cpus") else None,
     }
     return {key: value for key, value in config.items() if value is not None}
 
@@ -206,12 +205,6 @@ def archive(upload: Values) -> bytes:
     return buffer.getvalue()
 
 
-def nanoseconds(duration: str) -> int:
-    """`1m30s` as Docker counts it."""
-    parts = re.findall(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)", duration)
-    return int(sum(float(number) * _UNITS[unit] for number, unit in parts))
-
-
 def _health_check(check: Values | None) -> dict[str, Any] | None:
     if not check:
         return None
@@ -223,6 +216,11 @@ def _health_check(check: Values | None) -> dict[str, Any] | None:
     }
     config = {key: nanoseconds(value) for key, value in times.items() if value}
     return {"Test": check["tests"], "Retries": int(check.get("retries") or 0), **config}
+
+
+def _capabilities(names: list[str] | None) -> list[str] | None:
+    """As the provider's client sends them."""
+    return None if names is None else sorted({capability_text(name) for name in names})
 
 
 def _bind(volume: Values) -> str:

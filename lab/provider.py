@@ -53,6 +53,10 @@ class Resource:
     """The property that names the resource, where one is made up if the program gives none."""
     by_name: ClassVar[bool] = True
     """Whether two cannot exist with one name, so that a replaced one goes before its successor comes."""
+    deletes_first: ClassVar[bool] = False
+    """Whether a replaced one goes before its successor comes, whatever its name is."""
+    computed: ClassVar[frozenset[str]] = frozenset()
+    """Properties that the provider finds out where the program does not say them; an update keeps what it found."""
     remade: ClassVar[frozenset[str]] = frozenset()
     """Outputs that an update makes anew, so that its plan cannot show them."""
 
@@ -78,6 +82,14 @@ class Resource:
 
     def delete(self, config: Values, identifier: str, inputs: Values, outputs: Values) -> None:
         """Take it away; one that is gone already is no error."""
+
+    def changes(self, olds: Values, news: Values, state: Values) -> list[str]:
+        """The properties that differ: of what was asked last time, unless a provider compares with its state."""
+        return changes(self, olds, news)
+
+    def same(self, name: str, one: Any, other: Any) -> bool:
+        """Whether two values of a property are one."""
+        return bool(one == other)
 
     def more_changes(self, inputs: Values, outputs: Values) -> Iterable[str]:
         """Outputs that ask for a replacement by themselves, such as a certificate's age."""
@@ -126,7 +138,7 @@ class LabProvider(PlanProvider):
         resource = self._resource(request.urn, context)
         olds, news, outputs = plain(request.old_inputs), plain(request.news), plain(request.olds)
         ignored = set(request.ignoreChanges)
-        changed = [name for name in changes(resource, olds, news) if name not in ignored]
+        changed = [name for name in resource.changes(olds, news, outputs) if name not in ignored]
         forced = list(resource.more_changes(news, outputs))
         replaces = sorted({*(name for name in changed if name not in resource.in_place), *forced})
         some = provider_pb2.DiffResponse.DIFF_SOME
@@ -134,7 +146,7 @@ class LabProvider(PlanProvider):
             changes=some if changed or forced else provider_pb2.DiffResponse.DIFF_NONE,
             diffs=sorted({*changed, *forced}),
             replaces=replaces,
-            deleteBeforeReplace=bool(replaces) and _keeps_name(resource, olds, news),
+            deleteBeforeReplace=bool(replaces) and (resource.deletes_first or _keeps_name(resource, olds, news)),
         )
 
     def Create(self, request: Any, context: grpc.ServicerContext) -> Any:
@@ -143,27 +155,28 @@ class LabProvider(PlanProvider):
         resource = self._resource(request.urn, context)
         config = self._config(request.urn)
         identifier, outputs = _guarded(
-            context, request.properties, lambda: resource.create(config, plain(request.properties))
+            resource, context, request.properties, lambda: resource.create(config, plain(request.properties))
         )
-        return provider_pb2.CreateResponse(id=identifier, properties=_merged(request.properties, outputs))
+        return provider_pb2.CreateResponse(id=identifier, properties=_found(resource, request.properties, outputs))
 
     def Update(self, request: Any, context: grpc.ServicerContext) -> Any:
         resource = self._resource(request.urn, context)
         known = resource_schema(_token(request.urn)).outputs
         kept = {name: value for name, value in _raw(request.olds).items() if name in known}
-        kept = {name: value for name, value in kept.items() if name not in request.old_inputs.fields}
+        asked = request.old_inputs.fields.keys() - resource.computed
+        kept = {name: value for name, value in kept.items() if name not in asked}
         if request.preview:
             kept |= dict.fromkeys(resource.remade, UNKNOWN_ON_WIRE)
         else:
             config, olds, news = self._config(request.urn), plain(request.olds), plain(request.news)
-            kept |= _guarded(context, request.news, lambda: resource.update(config, request.id, olds, news))
+            kept |= _guarded(resource, context, request.news, lambda: resource.update(config, request.id, olds, news))
         return provider_pb2.UpdateResponse(properties=_merged(request.news, kept))
 
     def Read(self, request: Any, context: grpc.ServicerContext) -> Any:
         resource = self._resource(request.urn, context)
         config, inputs, outputs = self._config(request.urn), plain(request.inputs), plain(request.properties)
         found = _guarded(
-            context, request.inputs, lambda: resource.read(config, request.id, dict(inputs), dict(outputs))
+            resource, context, request.inputs, lambda: resource.read(config, request.id, dict(inputs), dict(outputs))
         )
         if found is None:
             return provider_pb2.ReadResponse(id="")
@@ -172,7 +185,7 @@ class LabProvider(PlanProvider):
         new_inputs = _patched(request.inputs, inputs, now)
         properties = _merged(new_inputs, {k: v for k, v in _raw(request.properties).items() if k not in inputs})
         return provider_pb2.ReadResponse(
-            id=request.id, inputs=new_inputs, properties=_patched(properties, plain(properties), {**now, **state})
+            id=request.id, inputs=new_inputs, properties=_found(resource, properties, {**now, **state})
         )
 
     def Delete(self, request: Any, context: grpc.ServicerContext) -> Empty:
@@ -183,7 +196,7 @@ class LabProvider(PlanProvider):
         def delete() -> None:
             resource.delete(config, request.id, inputs, outputs)
 
-        _guarded(context, request.old_inputs, delete)
+        _guarded(resource, context, request.old_inputs, delete)
         return Empty()
 
     def _resource(self, urn: str, context: grpc.ServicerContext) -> Resource:
@@ -218,14 +231,14 @@ def _keeps_name(resource: Resource, olds: Values, news: Values) -> bool:
 _DETAIL: Final = "grpc-status-details-bin"
 
 
-def _guarded(context: grpc.ServicerContext, inputs: Struct, act: Callable[[], Any]) -> Any:
+def _guarded(resource: Resource, context: grpc.ServicerContext, inputs: Struct, act: Callable[[], Any]) -> Any:
     """Do it, and hand a failure over as one message; a resource that is there but not well is kept in the state."""
     try:
         return act()
     except InitFailedError as failed:
         detail = provider_pb2.ErrorResourceInitFailed(
             id=failed.identifier,
-            properties=_merged(inputs, failed.outputs),
+            properties=_found(resource, inputs, failed.outputs),
             inputs=inputs,
             reasons=[str(failed)],
         )
@@ -253,6 +266,13 @@ def _merged(properties: Struct, more: Mapping[str, Any]) -> Struct:
         if name not in merged.fields:
             merged[name] = value
     return merged
+
+
+def _found(resource: Resource, properties: Struct, found: Values) -> Struct:
+    """Properties with what was found instead of them. What is the same stays as it is, with its marks."""
+    before = plain(properties)
+    changed = {name: value for name, value in found.items() if not resource.same(name, before.get(name), value)}
+    return _patched(properties, before, {**before, **changed})
 
 
 def _patched(properties: Struct, before: Values, now: Values) -> Struct:

@@ -42,6 +42,11 @@ class NodeNetworks:
         return str(IPv4Network((int(self.base.network_address) + 0x1100, 24)))
 
     @property
+    def outside_router(self) -> str:
+        """The host on the outside network. Written down, since Docker 29 reads back the one that it chose."""
+        return str(IPv4Address(int(self.base.network_address) + 0x1100 + 1))
+
+    @property
     def gateway_mesh(self) -> str:
         """The gateway on the inner network."""
         return str(IPv4Address(int(self.base.network_address) + 0x1000 + 2))
@@ -55,6 +60,11 @@ class NodeNetworks:
     def preflight_subnet(self) -> str:
         """The network of the preflight probes."""
         return str(IPv4Network((int(self.base.network_address) + 0x1200, 24)))
+
+    @property
+    def preflight_router(self) -> str:
+        """The host on the network of the preflight probes."""
+        return str(IPv4Address(int(self.base.network_address) + 0x1200 + 1))
 
     def pod(self, slot: int) -> PodAddresses:
         """The addresses of the pod with that slot (1 to `MAX_SLOT`)."""

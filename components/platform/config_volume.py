@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_docker as docker
 
-from components.platform.containers import label
+from components.platform.containers import label, memory
 from topology.model import Instance
 
 
@@ -55,7 +55,7 @@ def config_volume(name: str, args: ConfigVolumeArgs, opts: pulumi.ResourceOption
         network_mode="none",
         # It never runs; the limits are there so that a start by hand harms nobody.
         privileged=False,
-        memory=16,
+        **memory(16),
         capabilities=docker.ContainerCapabilitiesArgs(drops=["ALL"]),
         security_opts=["no-new-privileges=true"],
         labels=label(args.instance.service, args.instance.node, "loader", "busybox", config=args.kind),

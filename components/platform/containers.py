@@ -38,6 +38,69 @@ def fingerprint(*values: object) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
 
+def processors(number: float) -> str:
+    """A number of processors in the only form that shows no change in the next plan, such as `2.0` or `0.5`.
+
+    The provider reads Docker's billionths back as text and compares text. A few numbers come back as another number
+    (0.05 as 0.1); they are refused. Source: `nanoInt64ToDecimalString` of `helpers.go`, terraform-provider-docker 4.5.
+    """
+    whole, billionths = divmod(round(number * 10**9), 10**9)
+    text = f"{whole}.{billionths:09}"
+    text = f"{number:.1f}" if text.count("0") == 9 else text.rstrip("0")
+    if float(text) != number:
+        raise ValueError(f"the Docker provider reads {number:g} processors back as {text}: take a rounder number")
+    return text
+
+
+def go_duration(seconds: int) -> str:
+    """A time as Go prints it, such as `2m0s`, `30s` or `1h0m0s`: any other form shows as a change in the next plan."""
+    minutes, rest = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}h{minutes}m{rest}s"
+    return f"{minutes}m{rest}s" if minutes else f"{rest}s"
+
+
+def memory(mib: int) -> dict[str, Any]:
+    """A limit of memory, swap included: without the latter Docker allows as much swap again, and says so when read."""
+    return {"memory": mib, "memory_swap": mib}
+
+
+def health_check(
+    tests: Sequence[str],
+    *,
+    interval: int,
+    timeout: int,
+    retries: int,
+    start_period: int,
+    start_interval: int | None = None,
+) -> docker.ContainerHealthcheckArgs:
+    """A health check; all times in seconds."""
+    return docker.ContainerHealthcheckArgs(
+        tests=list(tests),
+        interval=go_duration(interval),
+        timeout=go_duration(timeout),
+        retries=retries,
+        start_period=go_duration(start_period),
+        start_interval=None if start_interval is None else go_duration(start_interval),
+    )
+
+
+def no_health_check(*, old_docker: bool) -> docker.ContainerHealthcheckArgs:
+    """No health check, whatever the image brings along. The times mean nothing and are there all the same.
+
+    Docker fills each one that is missing with the image's, and the provider would find a change in every plan.
+    """
+    return health_check(
+        ["NONE"],
+        interval=30,
+        timeout=30,
+        retries=3,
+        start_period=1,
+        start_interval=None if old_docker else 5,
+    )
+
+
 def hardened(
     *,
     user: str,
@@ -61,9 +124,8 @@ def hardened(
         ),
         "security_opts": ["no-new-privileges=true"],
         "privileged": False,
-        "memory": memory_mib,
-        "memory_swap": memory_mib,
-        "cpus": f"{cpus:g}",
+        **memory(memory_mib),
+        "cpus": processors(cpus),
         "ulimits": [
             docker.ContainerUlimitArgs(name="nproc", soft=processes, hard=processes),
             docker.ContainerUlimitArgs(name="nofile", soft=65536, hard=65536),

@@ -49,7 +49,9 @@ class NodeNetwork(pulumi.ComponentResource):
             f"{name}-outside",
             name="agentic-mesh-outside",
             driver="bridge",
-            ipam_configs=[docker.NetworkIpamConfigArgs(subnet=args.networks.outside_subnet)],
+            ipam_configs=[
+                docker.NetworkIpamConfigArgs(subnet=args.networks.outside_subnet, gateway=args.networks.outside_router)
+            ],
             options={
                 "com.docker.network.driver.mtu": TAILNET_MTU,
                 "com.docker.network.bridge.enable_icc": "false",

@@ -10,7 +10,7 @@ import pulumi_docker as docker
 
 from components.platform.authority import issue_certificate
 from components.platform.config_volume import ConfigVolumeArgs, config_volume
-from components.platform.containers import fingerprint, hardened, hosts, label, tmpfs
+from components.platform.containers import fingerprint, hardened, hosts, label, no_health_check, tmpfs
 from components.platform.context import PREFIX, NodeContext
 from components.platform.networks import pod_network
 from components.platform.proxy import ProxyArgs, proxy
@@ -96,7 +96,7 @@ class Pod(pulumi.ComponentResource):
             shm_size=args.shm_mib,
             runtime=service.runtime,
             # The sidecar's probe decides; what an image brings along would ask in its own way.
-            healthcheck=docker.ContainerHealthcheckArgs(tests=["NONE"]),
+            healthcheck=no_health_check(old_docker=context.settings.allow_old_docker),
             device_requests=_gpu(context, service),
             **hardened(
                 user=service.user,

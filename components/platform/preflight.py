@@ -6,7 +6,7 @@ from typing import Final
 import pulumi
 import pulumi_docker as docker
 
-from components.platform.containers import INITIALIZATION_FAILED, hardened, label
+from components.platform.containers import INITIALIZATION_FAILED, hardened, health_check, label
 from components.platform.images import NodeImages
 from components.platform.volumes import folders
 from render.preflight import LISTENS, preflight_script
@@ -49,7 +49,11 @@ class Preflight(pulumi.ComponentResource):
             f"{name}-network",
             name=_NAMESPACE,
             driver="bridge",
-            ipam_configs=[docker.NetworkIpamConfigArgs(subnet=args.networks.preflight_subnet)],
+            ipam_configs=[
+                docker.NetworkIpamConfigArgs(
+                    subnet=args.networks.preflight_subnet, gateway=args.networks.preflight_router
+                )
+            ],
             options={"com.docker.network.bridge.enable_icc": "false"},
             labels=[docker.NetworkLabelArgs(label="agentic-mesh.network", value="preflight")],
             opts=pulumi.ResourceOptions(parent=self),
@@ -118,14 +122,14 @@ class Preflight(pulumi.ComponentResource):
             if gpu_devices
             else None,
             tmpfs={"/tmp": "rw,nosuid,nodev,noexec,mode=1777,size=1m"},
-            healthcheck=docker.ContainerHealthcheckArgs(
-                tests=["CMD", "test", "-f", "/tmp/ok"],
-                interval="2s",
-                timeout="2s",
+            healthcheck=health_check(
+                ["CMD", "test", "-f", "/tmp/ok"],
+                interval=2,
+                timeout=2,
                 retries=3,
-                start_period="10s",
+                start_period=10,
                 # Docker before 25 refuses this field: the probe of its version.
-                start_interval=None if settings.allow_old_docker else "1s",
+                start_interval=None if settings.allow_old_docker else 1,
             ),
             wait=True,
             wait_timeout=60,

@@ -9,7 +9,14 @@ import pulumi_docker as docker
 
 from components.platform.authority import Certificate
 from components.platform.config_volume import ConfigVolumeArgs, config_volume
-from components.platform.containers import INITIALIZATION_FAILED, PROXY_UID_BASE, fingerprint, hardened, label
+from components.platform.containers import (
+    INITIALIZATION_FAILED,
+    PROXY_UID_BASE,
+    fingerprint,
+    hardened,
+    health_check,
+    label,
+)
 from components.platform.images import NodeImages
 from render.envoy.parts import CONFIG_DIR, HEALTH_PORT
 from topology.memory import PROXY_MIB
@@ -75,14 +82,8 @@ def proxy(name: str, args: ProxyArgs, opts: pulumi.ResourceOptions) -> docker.Co
     if args.outside:
         del settings["dns"]
     # Each look starts a shell: often while the deploy waits, seldom after.
-    pace = {"interval": "3s"} if args.old_docker else {"interval": "30s", "start_interval": "1s"}
-    health = docker.ContainerHealthcheckArgs(
-        tests=["CMD", "bash", "-c", _HEALTH],
-        timeout="3s",
-        retries=3,
-        start_period=f"{args.wait_seconds}s",
-        **pace,
-    )
+    pace = {"interval": 3} if args.old_docker else {"interval": 30, "start_interval": 1}
+    health = health_check(["CMD", "bash", "-c", _HEALTH], timeout=3, retries=3, start_period=args.wait_seconds, **pace)
     return docker.Container(
         f"{name}-envoy",
         name=f"agentic-mesh-{args.instance.service}" + ("-proxy" if args.part == "proxy" else ""),

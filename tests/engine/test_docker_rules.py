@@ -5,7 +5,7 @@ import pytest
 from engine.docker_rules import docker_failures
 from engine.wire import UNKNOWN
 
-HEALTH = {"tests": ["CMD", "true"], "interval": "5s", "startPeriod": "1m30s"}
+HEALTH = {"tests": ["CMD", "true"], "interval": "5s", "timeout": "3s", "retries": 3, "startPeriod": "1m30s"}
 
 
 def container(**values: Any) -> dict[str, str]:
@@ -43,12 +43,13 @@ def test_what_docker_takes_passes(values: dict[str, Any]) -> None:
         ({"wait": True}, "wait"),
         ({"wait": True, "healthcheck": HEALTH, "start": False, "mustRun": False}, "wait"),
         ({"start": False}, "mustRun"),
-        ({"healthcheck": {"tests": ["curl", "-f", "/"]}}, "healthcheck.tests"),
-        ({"healthcheck": {"tests": []}}, "healthcheck.tests"),
+        ({"healthcheck": HEALTH | {"tests": ["curl", "-f", "/"]}}, "healthcheck.tests"),
+        ({"healthcheck": HEALTH | {"tests": []}}, "healthcheck.tests"),
         ({"healthcheck": HEALTH | {"interval": "5 seconds"}}, "healthcheck.interval"),
-        ({"memory": 4}, "memory"),
+        ({"memory": 4, "memorySwap": 4}, "memory"),
         ({"memory": 512, "memorySwap": 256}, "memorySwap"),
         ({"restart": "sometimes"}, "restart"),
+        ({"command": ["sh", ""]}, "command"),
         ({"volumes": [{"volumeName": "data", "containerPath": "data"}]}, "volumes[0].containerPath"),
         ({"mounts": [{"target": "/data", "type": "folder"}]}, "mounts[0].type"),
         ({"networksAdvanced": [{"name": "mesh", "ipv4Address": "10.231.0"}]}, "networksAdvanced[0].ipv4Address"),
@@ -61,14 +62,24 @@ def test_what_docker_refuses_is_named(values: dict[str, Any], where: str) -> Non
     assert list(container(**values)) == [where]
 
 
-def network(**config: Any) -> list[str]:
-    return [f.property for f in docker_failures("docker:index/network:Network", {"ipamConfigs": [config]})]
+def network(more: dict[str, Any] | None = None, **config: Any) -> list[str]:
+    inputs = {"ipamConfigs": [config], **(more or {})}
+    return [f.property for f in docker_failures("docker:index/network:Network", inputs)]
 
 
 def test_networks() -> None:
     assert network(subnet="10.231.0.0/29", gateway="10.231.0.1") == []
     assert network(subnet="10.231.0.1/29") == ["ipamConfigs[0].subnet"]
     assert network(subnet="10.231.0.0/29", gateway="10.231.1.1") == ["ipamConfigs[0].gateway"]
+
+
+def test_a_network_is_read_back_with_the_router_that_docker_chose() -> None:
+    inhibit = {"com.docker.network.bridge.inhibit_ipv4": "true"}
+    assert network(subnet="10.231.0.0/29") == ["ipamConfigs[0].gateway"]
+    assert network({"internal": True}, subnet="10.231.0.0/29") == ["ipamConfigs[0].gateway"]
+    # That one has none.
+    assert network({"internal": True, "options": inhibit}, subnet="10.231.0.0/29") == []
+    assert network(subnet="fd00:0::/64", gateway="fd00::1") == ["ipamConfigs[0].subnet"]
 
 
 def test_volume_names_follow_the_daemon() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from components.platform.containers import go_duration
 from render.envoy import gateway_config, sidecar_config
 from tests.unit import envoy
 from tests.unit.program import VOLUME, Program, labels, uploads
@@ -138,7 +139,7 @@ def test_the_deploy_waits_for_each_proxy_as_long_as_its_app_may_take(program: Pr
         proxy = program.proxy(service.name)
         assert proxy.inputs["wait"] is True
         assert proxy.inputs["waitTimeout"] >= service.start_seconds
-        assert proxy.inputs["healthcheck"]["startPeriod"] == f"{service.start_seconds}s"
+        assert proxy.inputs["healthcheck"]["startPeriod"] == go_duration(service.start_seconds)
         assert "wait" not in program.app(service.name).inputs
 
 
