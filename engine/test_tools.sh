@@ -15,12 +15,7 @@ curl curl
 nginx nginx-light
 h2load nghttp2-client
 prometheus-blackbox-exporter prometheus-blackbox-exporter
-busybox busybox
 shellcheck shellcheck
-runsc runsc
-dockerd docker.io
-containerd containerd
-runc runc
 debootstrap debootstrap
 iptables iptables
 npm npm
@@ -35,6 +30,8 @@ missing=$(echo "$TOOLS" | while read -r program package; do
 done | tr '\n' ' ')
 # A module, not a program.
 [ -e /usr/lib/nginx/modules/ngx_http_modsecurity_module.so ] || missing="${missing}libnginx-mod-http-modsecurity "
+# For images without a library: Debian's other busybox needs some.
+{ [ -e /bin/busybox ] && ! grep -q ld-linux /bin/busybox; } || missing="${missing}busybox-static "
 # A manual, which the agents' retrieval is measured on.
 dpkg -s postgresql-doc >/dev/null 2>&1 || missing="${missing}postgresql-doc "
 [ -n "$missing" ] || exit 0

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from engine.root import CHECKOUT
 from engine.toolchain import BuildError
-from lab import link, nodes, status
+from lab import docker_root, link, nodes, status
 from lab.machine import LabError, in_namespace, succeeds
 from lab.places import ADDRESSES, Node
 from lab.places import nodes as nodes_of
@@ -52,7 +52,9 @@ def down(folder: Path, *, everything: bool) -> int:
 
 def shell(node: Node, words: Sequence[str]) -> None:
     """Become a shell, or a command, on a node: in its network, with its Docker."""
-    environment = {**os.environ, "DOCKER_HOST": node.host}
+    own = docker_root.client(node.folder).parent
+    path = f"{own}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    environment = {**os.environ, "DOCKER_HOST": node.host, "PATH": path}
     if not words:
         words = [os.environ.get("SHELL") or "/bin/sh"]
         print(f"lab: on {node.name}, {node.address}; `docker` is this node's, `exit` leaves it", file=sys.stderr)

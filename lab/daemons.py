@@ -3,31 +3,34 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from lab import link, machine, processes, resolver
+import docker
+from docker.errors import APIError
+from requests.exceptions import RequestException
+
+from lab import docker_root, link, processes, resolver
 from lab.machine import LabError, in_namespace
 from lab.places import PREFIX, Node
 
 _START_SECONDS: Final = 60
 
-# gVisor's own network stack fails here ("cannot run with network enabled in root network namespace"), and a machine
-# that is itself virtual has no KVM; cgroup version 1 is one that it cannot always join.
-_RUNSC: Final = {"path": "/usr/bin/runsc", "runtimeArgs": ["--platform=ptrace", "--ignore-cgroups", "--network=host"]}
-
 
 def start_daemons(node: Node, *, gvisor: bool = True) -> None:
     """Start containerd, then dockerd, and return when Docker answers. Without `gvisor` Docker knows no such runtime."""
+    usr = docker_root.install(node.folder)
     for folder in (node.run, node.docker_root):
         folder.mkdir(parents=True, exist_ok=True)
     if not processes.alive(_containerd_pid(node)):
         _clean_sockets(node)
         _write_containerd(node)
         processes.start(
-            in_namespace(node.namespace, "containerd", "--config", str(node.run / "containerd.toml")),
+            in_namespace(
+                node.namespace,
+                *docker_root.apart(usr, *_programs(node), "containerd", "--config", str(node.run / "containerd.toml")),
+            ),
             _containerd_pid(node),
             _log(node, "containerd"),
         )
@@ -36,9 +39,10 @@ def start_daemons(node: Node, *, gvisor: bool = True) -> None:
         _write_daemon_json(node, gvisor=gvisor)
         (node.run / "dockerd-own.pid").unlink(missing_ok=True)
         processes.start(
+            # What it mounts for a container, the container's shim finds by a path: both see the same mounts.
             in_namespace(
                 node.namespace,
-                *("env", f"PATH={host_programs(node)}:{os.environ.get('PATH', os.defpath)}"),
+                *docker_root.beside(int(_containerd_pid(node).read_text()), *_programs(node)),
                 *("dockerd", "--config-file", str(node.run / "daemon.json")),
             ),
             _dockerd_pid(node),
@@ -67,8 +71,6 @@ def crash(node: Node) -> None:
         if not pids:
             break
         processes.kill(pids)
-    for mount in _mounts(node.run, node.folder / node.name):
-        machine.run("umount", "--lazy", mount, check=False)
     for pid_file in (_dockerd_pid(node), _containerd_pid(node)):
         pid_file.unlink(missing_ok=True)
     processes.remove_cgroups(cgroup(node))
@@ -98,11 +100,18 @@ def alive(node: Node) -> bool:
 
 def answers(node: Node) -> bool:
     """Whether the node's Docker answers."""
-    command = ["docker", "--host", node.host, "version", "--format", "{{.Server.Version}}"]
+    client = docker.APIClient(base_url=node.host, version="1.44", timeout=10)
     try:
-        return subprocess.run(command, capture_output=True, check=False, timeout=10).returncode == 0
-    except subprocess.TimeoutExpired:
+        return bool(client.ping())
+    except (APIError, RequestException):
         return False
+    finally:
+        client.close()
+
+
+def _programs(node: Node) -> Sequence[str]:
+    """Begins a command that looks for programs on the host of the node: in the order in which its daemons look."""
+    return ("env", f"PATH={host_programs(node)}:{docker_root.PATH}")
 
 
 def _containerd_socket(node: Node) -> Path:
@@ -156,7 +165,7 @@ def _write_daemon_json(node: Node, *, gvisor: bool) -> None:
         "live-restore": True,
         "log-driver": "json-file",
         "log-opts": {"max-size": "10m", "max-file": "3"},
-        "runtimes": {"runsc": _RUNSC} if gvisor else {},
+        "runtimes": {"runsc": {"path": "/usr/bin/runsc"}} if gvisor else {},
         "hosts": [node.host],
         "dns": [node.address],
         "exec-root": str(node.run / "exec"),
@@ -167,9 +176,3 @@ def _write_daemon_json(node: Node, *, gvisor: bool) -> None:
         "storage-driver": "overlay2",
     }
     (node.run / "daemon.json").write_text(json.dumps(settings, indent=2))
-
-
-def _mounts(*below: Path) -> list[str]:
-    """Mount points below folders, innermost first."""
-    points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-    return sorted((point for point in points if any(Path(point).is_relative_to(top) for top in below)), reverse=True)

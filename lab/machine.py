@@ -17,16 +17,13 @@ class LabError(RuntimeError):
 
 
 PROGRAMS: Final[Mapping[str, str]] = {
-    "containerd": "containerd",
-    "dockerd": "docker.io",
     "debootstrap": "debootstrap",
     "ip": "iproute2",
     "iptables": "iptables",
     "npm": "npm",
     "nsenter": "util-linux",
     "openssl": "openssl",
-    "runc": "runc",
-    "runsc": "runsc",
+    "unshare": "util-linux",
 }
 """Program -> Debian package."""
 
@@ -38,9 +35,10 @@ def check_machine() -> None:
     lacks = []
     if os.geteuid() != 0:
         lacks.append("root: the lab makes network namespaces and runs Docker daemons; run it with sudo")
-    packages = [package for program, package in PROGRAMS.items() if shutil.which(program) is None]
-    if not STATIC_BUSYBOX.exists():
-        packages.append("busybox-static")
+    packages = {package for program, package in PROGRAMS.items() if shutil.which(program) is None}
+    # Debian's other busybox needs libraries, which an image of nothing else lacks.
+    if not STATIC_BUSYBOX.exists() or b"ld-linux" in STATIC_BUSYBOX.read_bytes():
+        packages.add("busybox-static")
     if packages:
         names = " ".join(sorted(packages))
         lacks.append(f"programs: apt-get install -y --no-install-recommends {names}")

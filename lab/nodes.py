@@ -6,14 +6,14 @@ import contextlib
 import fcntl
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import docker
 from docker.errors import APIError
 
-from lab import daemons, link, resolver, world
+from lab import daemons, docker_root, link, resolver, world
 from lab.machine import LabError, check_machine
 from lab.places import LOCK, RUN, Node, nodes
 
@@ -32,10 +32,11 @@ def locked() -> Iterator[None]:
         yield
 
 
-def start_nodes(folder: Path) -> tuple[Node, ...]:
+def start_nodes(folder: Path, say: Callable[[str], None] = print) -> tuple[Node, ...]:
     """Both nodes with a Docker that answers. What a killed lab left behind is cleared away first."""
     check_machine()
     refuse_other(folder)
+    docker_root.install(folder, say)
     found = nodes(folder)
     RUN.mkdir(parents=True, exist_ok=True)
     _OWNER.write_text(json.dumps(str(folder)))

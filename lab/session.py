@@ -51,12 +51,12 @@ def open_session(folder: Path, say: Say) -> Session:
     """Start what does not run: nodes, the world outside, images. What a killed lab left is cleared away first."""
     folder.mkdir(parents=True, exist_ok=True)
     say("nodes: namespaces, link, Docker daemons")
-    found = nodes.start_nodes(folder)
+    found = nodes.start_nodes(folder, say)
     killed = _mark(folder).exists() or not (folder / "stacks").exists()
     if killed and any(nodes.has_containers(node) for node in found):
         say("clearing away what a killed lab left")
         clear_away(folder)
-        found = nodes.start_nodes(folder)
+        found = nodes.start_nodes(folder, say)
     aws = clouds.start_clouds(folder)
     images: dict[str, str] = {}
     with ThreadPoolExecutor(len(found)) as threads:

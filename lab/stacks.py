@@ -134,7 +134,6 @@ def lab_config(node: Node) -> dict[str, Any]:
         "agentic-mesh:node": node.name,
         "agentic-mesh:dockerHost": node.host,
         "agentic-mesh:dataRoot": str(node.data_root),
-        "agentic-mesh:allowOldDocker": True,
         "agentic-mesh:allowUnencryptedData": True,
         "agentic-mesh:allowSmallHost": True,
         "agentic-mesh:hostCpus": os.cpu_count(),

@@ -62,7 +62,7 @@ KEYS: Final = frozenset(
         "qdrantStorage", "gpuMemoryGib", "gpuDevices", "gpuShares", "models", "modelHub", "domain",
         "publicAddress", "alerts", "backup", "budget", "secretsEpoch", "authorities", "manageTailnet",
         "ports", "prices",
-        "tailnetOperators", "n8nWebhookUrl", "n8nHosts", "allowOldDocker", "allowUnencryptedData", "hostCpus",
+        "tailnetOperators", "n8nWebhookUrl", "n8nHosts", "allowUnencryptedData", "hostCpus",
         "hostMemoryGib", "memoryMib", "allowSmallHost",
         "cacheShared", "offPeak",
         "edgeCertificate", *SECRETS,
@@ -229,7 +229,6 @@ class _Reader:
             tailnet_operators=self.get("tailnetOperators", checks.OPERATORS, ["autogroup:admin"]),
             n8n_webhook_url=self.get("n8nWebhookUrl", checks.URL, f"https://{domain}" if domain else None) or "",
             n8n_hosts=self.get("n8nHosts", checks.HOSTS, []),
-            allow_old_docker=self.get("allowOldDocker", checks.BOOLEAN, False),
             allow_unencrypted_data=self.get("allowUnencryptedData", checks.BOOLEAN, False),
             host_memory_gib=self.get(
                 "hostMemoryGib", checks.number(4, 4096, "GiB of the host's memory", "64"), 24 if control else 64

@@ -150,8 +150,6 @@ class Settings:
     n8n_webhook_url: str
     n8n_hosts: tuple[str, ...]
     """Outside hosts that workflows may call."""
-    allow_old_docker: bool
-    """Skips the preflight's Docker version probe; the lab's own exception."""
     allow_unencrypted_data: bool
     """Skips the preflight's look for LUKS below the data root; the lab's own exception."""
     host_memory_gib: float

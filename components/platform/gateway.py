@@ -61,7 +61,6 @@ class Gateway(pulumi.ComponentResource):
                 certificate=certificate,
                 authority_pem=context.authority.trusted_pem,
                 images=context.images,
-                old_docker=context.settings.allow_old_docker,
                 networks=[
                     (args.network.outside.name, context.networks.gateway_outside),
                     (context.mesh_network, context.networks.gateway_mesh),

@@ -117,7 +117,6 @@ class Pod(pulumi.ComponentResource):
                 certificate=self.certificate,
                 authority_pem=context.authority.trusted_pem,
                 images=context.images,
-                old_docker=context.settings.allow_old_docker,
                 networks=[
                     (network.name, addresses.sidecar),
                     (context.mesh_network, addresses.mesh),

@@ -128,8 +128,8 @@ class Preflight(pulumi.ComponentResource):
                 timeout=2,
                 retries=3,
                 start_period=10,
-                # Docker before 25 refuses this field: the probe of its version.
-                start_interval=None if settings.allow_old_docker else 1,
+                # Docker before 25 refuses this field, so this is the probe of its version.
+                start_interval=1,
             ),
             wait=True,
             wait_timeout=60,

@@ -50,8 +50,6 @@ class ProxyArgs:
     """What must be there before any container changes."""
     part: str = "proxy"
     ports: Sequence[docker.ContainerPortArgs] = ()
-    old_docker: bool = False
-    """Whether Docker may be older than 25, which cannot look more often at the start."""
     outside: bool = False
     """Whether it resolves outside names: the gateway alone."""
     memory_mib: int = PROXY_MIB
@@ -82,7 +80,7 @@ def proxy(name: str, args: ProxyArgs, opts: pulumi.ResourceOptions) -> docker.Co
     if args.outside:
         del settings["dns"]
     # Each look starts a shell: often while the deploy waits, seldom after.
-    pace = {"interval": 3} if args.old_docker else {"interval": 30, "start_interval": 1}
+    pace = {"interval": 30, "start_interval": 1}
     health = health_check(["CMD", "bash", "-c", _HEALTH], timeout=3, retries=3, start_period=args.wait_seconds, **pace)
     return docker.Container(
         f"{name}-envoy",

@@ -11,10 +11,11 @@ import fcntl
 import json
 import subprocess
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from lab.docker_root import client
 from lab.images.archive import Image, load_stream
 from lab.images.catalog import catalog
 from lab.images.compose import PREFIX, compose, references
@@ -53,35 +54,36 @@ def build_images(
         path = folder / MAP
         known = json.loads(path.read_text()) if path.exists() else {}
         path.write_text(json.dumps({**known, **found}, indent=2, sort_keys=True) + "\n")
-    here = _present(docker_host)
+    docker = (str(client(folder)), "--host", docker_host)
+    here = _present(docker)
     lacking = [image for image in images.values() if here.get(image.tag) != image.image_id]
     if lacking:
         progress(f"{docker_host}: loading {len(lacking)} of {len(images)} images")
-        _load(docker_host, lacking)
+        _load(docker, lacking)
     progress(f"{docker_host}: {len(images)} images, {time.monotonic() - started:.0f} s")
     return found
 
 
-def _present(docker_host: str) -> dict[str, str]:
+def _present(docker: Sequence[str]) -> dict[str, str]:
     """Tag -> id of the lab's images that a daemon has."""
-    command = ["docker", "--host", docker_host, "images", "--no-trunc", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}"]
+    command = [*docker, "images", "--no-trunc", "--format", "{{.Repository}}:{{.Tag}} {{.ID}}"]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode:
-        raise ImageError(f"Docker at {docker_host} does not answer: {result.stderr.strip()}")
+        raise ImageError(f"Docker at {docker[-1]} does not answer: {result.stderr.strip()}")
     return dict(line.split() for line in result.stdout.splitlines() if line.startswith(f"{PREFIX}/"))
 
 
-def _chains(docker_host: str, tags: Iterable[str]) -> frozenset[tuple[str, ...]]:
+def _chains(docker: Sequence[str], tags: Iterable[str]) -> frozenset[tuple[str, ...]]:
     """Every beginning of the layers of these images."""
-    command = ["docker", "--host", docker_host, "image", "inspect", "--format", "{{json .RootFS.Layers}}", *tags]
+    command = [*docker, "image", "inspect", "--format", "{{json .RootFS.Layers}}", *tags]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     stacks = [json.loads(line) for line in result.stdout.splitlines()]
     return frozenset(tuple(stack[:depth]) for stack in stacks for depth in range(1, len(stack) + 1))
 
 
-def _load(docker_host: str, images: list[Image]) -> None:
-    here = _present(docker_host)
-    chains = _chains(docker_host, here) if here else frozenset()
+def _load(docker: Sequence[str], images: list[Image]) -> None:
+    here = _present(docker)
+    chains = _chains(docker, here) if here else frozenset()
     missing = {
         image.layers[depth - 1].diff_id
         for image in images
@@ -89,7 +91,7 @@ def _load(docker_host: str, images: list[Image]) -> None:
         if tuple(layer.diff_id for layer in image.layers[:depth]) not in chains
     }
     known = frozenset(layer.diff_id for image in images for layer in image.layers) - missing
-    command = ["docker", "--host", docker_host, "load", "--quiet"]
+    command = [*docker, "load", "--quiet"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as load:
         assert load.stdin is not None  # noqa: S101 - both pipes were asked for
         assert load.stdout is not None  # noqa: S101
@@ -99,7 +101,7 @@ def _load(docker_host: str, images: list[Image]) -> None:
             load.stdin.close()
         said = load.stdout.read().decode(errors="replace")
     if load.returncode:
-        raise ImageError(f"docker load at {docker_host}: {said.strip()[-1000:]}")
+        raise ImageError(f"docker load at {docker[-1]}: {said.strip()[-1000:]}")
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Runs a package client of this machine, quietly, unless it fails."""
+"""Runs a package client of this machine, quietly, unless it fails, and finds its mirror of Debian."""
 
 import os
 import subprocess
@@ -27,3 +27,13 @@ def run(*command: str, cwd: Path | None = None, env: Mapping[str, str] | None = 
     )
     if result.returncode:
         raise LayerError(f"{' '.join(command[:4])} ... failed:\n{result.stdout[-3000:]}")
+
+
+def debian_mirror() -> str:
+    """The mirror that the machine's own apt uses; none: debootstrap's default."""
+    for source in (Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*.sources"))):
+        for line in source.read_text().splitlines() if source.exists() else ():
+            words = line.split()
+            if words[:1] in (["deb"], ["URIs:"]):
+                return next(word for word in words if "://" in word)
+    return ""

@@ -13,7 +13,6 @@ from lab.images.authority import Authority, authority
 from lab.images.entry import Entry
 from lab.images.layers import Layer, Say, make_layer
 from lab.images.recipes import RECIPES
-from topology.catalog import SERVICES
 from topology.images import BUILDS, IMAGES
 
 HERE: Final = Path(__file__).parent
@@ -47,7 +46,7 @@ def compose(entries: Mapping[str, Entry], folder: Path, progress: Say = print) -
 
 def _image(key: str, entry: Entry, layers: Mapping[str, Layer], trust: Authority) -> Image:
     stack: list[Any] = [layers[name] for name in entry.layers]
-    if files := _files(key, entry, trust):
+    if files := _files(entry, trust):
         stack.append(small_layer(files))
     env = {"PATH": _PATH, **entry.env}
     if entry.trusts_lab:
@@ -65,10 +64,9 @@ def _image(key: str, entry: Entry, layers: Mapping[str, Layer], trust: Authority
     return Image(f"{PREFIX}/{key}:{unnamed.image_id.removeprefix('sha256:')[:16]}", tuple(stack), settings)
 
 
-def _files(key: str, entry: Entry, trust: Authority) -> dict[str, File]:
+def _files(entry: Entry, trust: Authority) -> dict[str, File]:
     """What the image adds to its large layers, by path."""
-    files = {path: File(folder=True, mode=0o1777) for path in tmpfs_of(key)}
-    files |= {p: File(folder=True, owner=(uid, gid), mode=mode) for p, (uid, gid, mode) in entry.folders.items()}
+    files = {p: File(folder=True, owner=(uid, gid), mode=mode) for p, (uid, gid, mode) in entry.folders.items()}
     files |= {p: File(f"#!/bin/sh\n{command}\n".encode(), 0o755) for p, command in entry.programs.items()}
     files |= {p: File(link=target) for p, target in entry.links.items()}
     files |= {p: File((HERE / source).read_bytes(), _mode(p)) for p, source in entry.files.items()}
@@ -100,16 +98,6 @@ def _users(users: Mapping[str, tuple[int, int, str]]) -> dict[str, File]:
         "/etc/passwd": File(("\n".join(passwd) + "\n").encode()),
         "/etc/group": File(("\n".join(group) + "\n").encode()),
     }
-
-
-def tmpfs_of(key: str) -> tuple[str, ...]:
-    """Where containers of an image get a tmpfs. The folders are made beforehand, for anyone to write.
-
-    Debian 12's runc gives a tmpfs the mode of the folder below it instead of the one asked for, and makes a missing
-    folder itself: at the first start all is well, at the second the container's user cannot write any more. (runc 1.1.8
-    mended that.)
-    """
-    return tuple(sorted({path for service in SERVICES if service.image == key for path in service.tmpfs}))
 
 
 def _real_path(path: str) -> str:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from lab.images.client import debian_mirror as _mirror
 from lab.images.client import run as _run
 from lab.images.layers import LayerError, Recipe
 from lab.images.query_engine import content, install
@@ -87,16 +88,6 @@ def _debian(root: Path) -> None:
         shutil.rmtree(root / "usr/share" / name, ignore_errors=True)
     for name in ("etc/resolv.conf", "etc/hostname", "etc/machine-id", "etc/apt/apt.conf.d/99host"):
         (root / name).unlink(missing_ok=True)
-
-
-def _mirror() -> str:
-    """The mirror that the machine's own apt uses; none: debootstrap's default."""
-    for source in (Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*.sources"))):
-        for line in source.read_text().splitlines() if source.exists() else ():
-            words = line.split()
-            if words[:1] in (["deb"], ["URIs:"]):
-                return next(word for word in words if "://" in word)
-    return ""
 
 
 def _envoy(root: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from engine.toolchain import PULUMI, tool_path
-from lab import nodes
+from lab import docker_root, nodes
 from lab.machine import LabError, check_machine
 from lab.places import Node
 from lab.session import Session, clear_away, open_session
@@ -41,6 +41,9 @@ def session() -> Iterator[Session]:
         pytest.skip(str(lack))
     was_running = nodes.running(FOLDER)
     with nodes.locked():
+        # For `docker` commands of the tests and of what they start: this machine may have none.
+        client = docker_root.client(FOLDER).parent
+        os.environ["PATH"] = os.pathsep.join((str(client), os.environ.get("PATH", os.defpath)))
         try:
             yield open_session(FOLDER, lambda text: print(f"lab: {text}"))
         finally:

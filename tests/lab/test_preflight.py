@@ -33,7 +33,7 @@ NO_DRIVER = (
 def first_day(mesh: Mesh) -> Iterator[Mesh]:
     """A node on which no probe has looked yet; afterwards one that lacks nothing, and has everything deployed."""
     node = mesh.node(NODE)
-    settings = {key: mesh.setting(NODE, key) for key in ("allowUnencryptedData", "allowOldDocker", "hostCpus")}
+    settings = {key: mesh.setting(NODE, key) for key in ("allowUnencryptedData", "hostCpus")}
     for probe in PROBES:
         mesh.docker(NODE).remove_container(f"{PREFIX}-preflight-{probe}", force=True)
     mesh.operate("refresh", NODE)
@@ -202,14 +202,3 @@ def test_a_host_that_cannot_bind_early_and_has_no_driver(first_day: Mesh) -> Non
     assert said.keys() == {"sysctl", "gpu"}
     assert "cannot assign requested address" in said["sysctl"]
     assert "libnvidia-ml.so.1: cannot open shared object file" in said["gpu"]
-
-
-def test_a_docker_that_is_too_old(first_day: Mesh) -> None:
-    """The lab's own is; everywhere else the lab lets it pass, by a setting that says so."""
-    mesh = first_day
-    mesh.configure(NODE, allowOldDocker=None)
-    said = refused(mesh)
-    assert said.keys() == set(PROBES)
-    version = mesh.docker(NODE).version()["ApiVersion"]
-    for error in said.values():
-        assert f'start interval" requires API version 1.44, but the Docker daemon API version is {version}' in error

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 
+from lab import docker_containers
 from lab.docker_containers import Container
 from lab.docker_provider import Image, Network, folder_digest
 from lab.docker_spec import archive, container_spec, device_requests
@@ -157,3 +158,24 @@ def test_the_name_server_knows_its_names_and_refuses_others_at_once() -> None:
     question = b"\x00\x07\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x03api\x07example\x00\x00\x01\x00\x01"
     assert answer(question, {"api.example": "203.0.113.9"})[-4:] == bytes([203, 0, 113, 9])
     assert answer(question, {})[3] & 0xF == 3
+
+
+class OldDocker:
+    """A client of Docker 24; no container is made by it."""
+
+    api_version = "1.43"
+
+    def inspect_image(self, _image: str) -> dict[str, str]:
+        return {}
+
+
+def test_docker_before_25_is_refused_before_a_container_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As by the preflight's probes and every sidecar, in the real provider's words."""
+    monkeypatch.setattr(docker_containers, "connect", lambda _config: OldDocker())
+    inputs = {"image": "i", "name": "n", "healthcheck": {"tests": ["CMD", "true"], "startInterval": "1s"}}
+    with pytest.raises(ResourceError) as refused:
+        Container().create({}, inputs)
+    assert str(refused.value) == (
+        'Unable to create container: "specify health-check start interval" requires API version 1.44, '
+        "but the Docker daemon API version is 1.43"
+    )

@@ -37,7 +37,6 @@ def titan() -> Program:
         dataRoot="/data",
         modelPath="/data/m",
         qdrantStorage="/data/q",
-        allowOldDocker=True,
         backup={"provider": "s3", "endpoint": "s3.example.com"},
         backupAccessKey="AccessOfMine",
         backupSecretKey="StoreOfMine",

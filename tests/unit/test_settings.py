@@ -82,7 +82,6 @@ REFUSED: dict[str, tuple[Any, ...]] = {
     "tailnetOperators": ([], "you@example.com", ["*"], ["autogroup:danger-all"], ["tag:agentic-mesh-ci"], [7]),
     "n8nWebhookUrl": ("http://mesh.example.org", "mesh.example.org", "https://localhost", "ftp://mesh.example.org"),
     "n8nHosts": ("api.example.com", ["api.example.com:443"], ["*"]),
-    "allowOldDocker": ("no",),
     "allowUnencryptedData": ("no",),
     "hostCpus": ("0", "all", True),
     "hostMemoryGib": ("1", "all", True),
@@ -335,7 +334,7 @@ def test_defaults() -> None:
     assert (read.n8n_hosts, read.secrets_epoch, read.off_peak) == ((), 1, "22:00-06:00")
     assert "huggingface.co" in read.model_hub
     assert read.tailnet_operators == ("autogroup:admin",)
-    assert (read.manage_tailnet, read.allow_old_docker, read.cache_shared) == (True, False, False)
+    assert (read.manage_tailnet, read.cache_shared) == (True, False)
     assert read.ports == {}
     assert read.redis_password is None
 

@@ -12,7 +12,7 @@ from lab.images.archive import File, Image, SmallLayer, load_stream, small_layer
 from lab.images.authority import authority, issue
 from lab.images.build import keys_of
 from lab.images.catalog import catalog, markdown
-from lab.images.compose import HERE, _files, references, tmpfs_of, with_imports
+from lab.images.compose import HERE, _files, references, with_imports
 from lab.images.entry import Entry
 from lab.images.recipes import RECIPES
 from lab.images.services import dockerfile
@@ -88,18 +88,8 @@ def test_an_entry_is_made_of_what_there_is(key: str, entry: Entry) -> None:
 
 
 @LISTED
-def test_every_service_finds_its_places_for_a_tmpfs(key: str, entry: Entry, tmp_path: Path) -> None:
-    name = key.partition(" ")[0]
-    files = _files(name, entry, authority(tmp_path))
-    for path in tmpfs_of(name):
-        placed = files[path.replace("/var/run/", "/run/")]
-        assert placed.folder
-        assert placed.mode == 0o1777
-
-
-@LISTED
 def test_no_file_takes_the_place_of_a_link_of_debian(key: str, entry: Entry, tmp_path: Path) -> None:
-    files = _files(key.partition(" ")[0], entry, authority(tmp_path))
+    files = _files(entry, authority(tmp_path))
     assert not [path for path in files if path.startswith(("/bin/", "/sbin/", "/lib/", "/var/run/"))]
 
 

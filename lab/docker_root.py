@@ -1,0 +1,92 @@
+"""The Docker that the nodes run: Debian 13's, from a root file system of its own, whatever this machine has.
+
+Made once and kept below the lab's folder by the hash of its recipe. The daemons see this machine's files with the
+`/usr` of that file system in place of its own, in a mount namespace for each node: all paths are the same inside and
+outside, what the daemons mount is seen by nobody else, and none of it outlives the last process of the node.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import inspect
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from lab.images.client import debian_mirror, run
+
+SUITE: Final = "trixie"
+PACKAGES: Final = ("containerd", "docker-cli", "docker.io", "iptables", "kmod", "runc", "runsc")
+PATH: Final = "/usr/sbin:/usr/bin"
+_RUNSC: Final = """#!/bin/sh
+# It takes a network namespace with /proc/sys/net/core/rmem_default for this machine's own, and starts no network stack
+# in there (isRootNS in runsc/sandbox/network.go). New kernels show that file in every namespace.
+hidden='mount -t tmpfs -o ro none /proc/sys/net'
+exec unshare --mount --propagation slave sh -euc "$hidden; exec /usr/libexec/runsc \\"\\$@\\"" runsc "$@"
+"""
+_UNUSED: Final = ("doc", "info", "locale", "man", "zoneinfo")
+"""Folders of /usr/share that no daemon reads."""
+
+
+def install(folder: Path, say: Callable[[str], None] = print) -> Path:
+    """The root file system's `/usr`, from the lab's folder or made now."""
+    recipe = f"{SUITE} {PACKAGES} {_RUNSC} {inspect.getsource(_fill)}"
+    root = folder / f"docker-{hashlib.sha256(recipe.encode()).hexdigest()[:16]}"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "docker.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not root.exists():
+            say(f"Docker of Debian {SUITE}: 1 minute")
+            unfinished = root.with_suffix(".unfinished")
+            shutil.rmtree(unfinished, ignore_errors=True)
+            _fill(unfinished)
+            unfinished.rename(root)
+    return root / "usr"
+
+
+def client(folder: Path) -> Path:
+    """Its `docker` command, which runs outside the mount namespaces too."""
+    return install(folder).with_name("bin") / "docker"
+
+
+def apart(usr: Path, *command: str) -> Sequence[str]:
+    """The command with these programs, in a mount namespace of its own."""
+    # Mounts of this machine still arrive, none goes out, and the daemon finds its root shared as a host's is.
+    modules = '[ ! -d /lib/modules ] || mount --bind /lib/modules "$0/lib/modules"'
+    script = f'mount --make-rshared /; {modules}; mount --rbind "$0" /usr; exec "$@"'
+    return ("unshare", "--mount", "--propagation", "slave", "sh", "-euc", script, str(usr), *command)
+
+
+def beside(pid: int, *command: str) -> Sequence[str]:
+    """The command in the mount namespace of a process that was started `apart`."""
+    return ("nsenter", f"--mount=/proc/{pid}/ns/mnt", *command)
+
+
+def _fill(root: Path) -> None:
+    """Install the packages and keep what the daemons use."""
+    whole = root / "whole"
+    whole.mkdir(parents=True)
+    mirror = debian_mirror()
+    options = ("--variant=minbase", f"--include={','.join(PACKAGES)}")
+    run("debootstrap", *options, SUITE, str(whole), *([mirror] if mirror else []))
+    (whole / "usr").rename(root / "usr")
+    shutil.rmtree(whole)
+    # This machine's kernel has modules of its own.
+    (root / "usr/lib/modules").mkdir(exist_ok=True)
+    for name in _UNUSED:
+        shutil.rmtree(root / "usr/share" / name, ignore_errors=True)
+    (root / "usr/bin/runsc").rename(root / "usr/libexec/runsc")
+    _write_program(root / "usr/bin/runsc", _RUNSC)
+    # Outside, it would find this machine's libraries, which may be older than it wants.
+    libraries = f"{root.with_suffix('')}/usr/lib/x86_64-linux-gnu"
+    loader = f"{libraries}/ld-linux-x86-64.so.2 --library-path {libraries}"
+    script = f'#!/bin/sh\nexec {loader} {root.with_suffix("")}/usr/bin/docker "$@"\n'
+    _write_program(root / "bin/docker", script)
+
+
+def _write_program(path: Path, script: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(script)
+    path.chmod(0o755)
