@@ -26,13 +26,19 @@ _RUNSC: Final = """#!/bin/sh
 hidden='mount -t tmpfs -o ro none /proc/sys/net'
 exec unshare --mount --propagation slave sh -euc "$hidden; exec /usr/libexec/runsc \\"\\$@\\"" runsc "$@"
 """
+_CLIENT: Final = """#!/bin/sh
+# With its own libraries: outside, those of this machine may be older than it wants.
+usr=$(dirname "$(dirname "$(readlink -f "$0")")")/usr
+libraries=$usr/lib/x86_64-linux-gnu
+exec "$libraries/ld-linux-x86-64.so.2" --library-path "$libraries" "$usr/bin/docker" "$@"
+"""
 _UNUSED: Final = ("doc", "info", "locale", "man", "zoneinfo")
 """Folders of /usr/share that no daemon reads."""
 
 
 def install(folder: Path, say: Callable[[str], None] = print) -> Path:
     """The root file system's `/usr`, from the lab's folder or made now."""
-    recipe = f"{SUITE} {PACKAGES} {_RUNSC} {inspect.getsource(_fill)}"
+    recipe = f"{SUITE} {PACKAGES} {_RUNSC} {_CLIENT} {inspect.getsource(_fill)}"
     root = folder / f"docker-{hashlib.sha256(recipe.encode()).hexdigest()[:16]}"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "docker.lock").open("a") as lock:
@@ -79,11 +85,7 @@ def _fill(root: Path) -> None:
         shutil.rmtree(root / "usr/share" / name, ignore_errors=True)
     (root / "usr/bin/runsc").rename(root / "usr/libexec/runsc")
     _write_program(root / "usr/bin/runsc", _RUNSC)
-    # Outside, it would find this machine's libraries, which may be older than it wants.
-    libraries = f"{root.with_suffix('')}/usr/lib/x86_64-linux-gnu"
-    loader = f"{libraries}/ld-linux-x86-64.so.2 --library-path {libraries}"
-    script = f'#!/bin/sh\nexec {loader} {root.with_suffix("")}/usr/bin/docker "$@"\n'
-    _write_program(root / "bin/docker", script)
+    _write_program(root / "bin/docker", _CLIENT)
 
 
 def _write_program(path: Path, script: str) -> None:
