@@ -16,6 +16,7 @@ nginx nginx-light
 h2load nghttp2-client
 prometheus-blackbox-exporter prometheus-blackbox-exporter
 shellcheck shellcheck
+runsc runsc
 debootstrap debootstrap
 iptables iptables
 npm npm
