@@ -32,7 +32,7 @@ done | tr '\n' ' ')
 # A module, not a program.
 [ -e /usr/lib/nginx/modules/ngx_http_modsecurity_module.so ] || missing="${missing}libnginx-mod-http-modsecurity "
 # For images without a library: Debian's other busybox needs some.
-{ [ -e /bin/busybox ] && ! grep -q ld-linux /bin/busybox; } || missing="${missing}busybox-static "
+{ [ -e /bin/busybox ] && ! grep -q /ld-linux /bin/busybox; } || missing="${missing}busybox-static "
 # A manual, which the agents' retrieval is measured on.
 dpkg -s postgresql-doc >/dev/null 2>&1 || missing="${missing}postgresql-doc "
 [ -n "$missing" ] || exit 0

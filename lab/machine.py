@@ -37,7 +37,7 @@ def check_machine() -> None:
         lacks.append("root: the lab makes network namespaces and runs Docker daemons; run it with sudo")
     packages = {package for program, package in PROGRAMS.items() if shutil.which(program) is None}
     # Debian's other busybox needs libraries, which an image of nothing else lacks.
-    if not STATIC_BUSYBOX.exists() or b"ld-linux" in STATIC_BUSYBOX.read_bytes():
+    if not STATIC_BUSYBOX.exists() or b"/ld-linux" in STATIC_BUSYBOX.read_bytes():
         packages.add("busybox-static")
     if packages:
         names = " ".join(sorted(packages))
