@@ -73,7 +73,7 @@ def health_check(
     timeout: int,
     retries: int,
     start_period: int,
-    start_interval: int | None = None,
+    start_interval: int,
 ) -> docker.ContainerHealthcheckArgs:
     """A health check; all times in seconds."""
     return docker.ContainerHealthcheckArgs(
@@ -82,11 +82,11 @@ def health_check(
         timeout=go_duration(timeout),
         retries=retries,
         start_period=go_duration(start_period),
-        start_interval=None if start_interval is None else go_duration(start_interval),
+        start_interval=go_duration(start_interval),
     )
 
 
-def no_health_check(*, old_docker: bool) -> docker.ContainerHealthcheckArgs:
+def no_health_check() -> docker.ContainerHealthcheckArgs:
     """No health check, whatever the image brings along. The times mean nothing and are there all the same.
 
     Docker fills each one that is missing with the image's, and the provider would find a change in every plan.
@@ -97,7 +97,7 @@ def no_health_check(*, old_docker: bool) -> docker.ContainerHealthcheckArgs:
         timeout=30,
         retries=3,
         start_period=1,
-        start_interval=None if old_docker else 5,
+        start_interval=5,
     )
 
 

@@ -96,7 +96,7 @@ class Pod(pulumi.ComponentResource):
             shm_size=args.shm_mib,
             runtime=service.runtime,
             # The sidecar's probe decides; what an image brings along would ask in its own way.
-            healthcheck=no_health_check(old_docker=context.settings.allow_old_docker),
+            healthcheck=no_health_check(),
             device_requests=_gpu(context, service),
             **hardened(
                 user=service.user,
