@@ -37,7 +37,7 @@ def test_swap_is_always_said_with_memory() -> None:
 
 def test_times_of_a_health_check_are_durations() -> None:
     check = health_check(["NONE"], interval=60, timeout=3, retries=3, start_period=600, start_interval=1)
-    assert (check.interval, check.timeout, check.start_period, check.start_interval) == ("1m0s", "3s", "10m0s", None)
+    assert (check.interval, check.timeout, check.start_period, check.start_interval) == ("1m0s", "3s", "10m0s", "1s")
 
 
 def test_every_container_of_the_program_is_written_as_it_is_read_back(program: Program) -> None:
