@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
-
-import docker
-from docker.errors import APIError
-from requests.exceptions import RequestException
 
 from lab import docker_root, link, processes, resolver
 from lab.machine import LabError, in_namespace
@@ -100,13 +97,14 @@ def alive(node: Node) -> bool:
 
 def answers(node: Node) -> bool:
     """Whether the node's Docker answers."""
-    client = docker.APIClient(base_url=node.host, version="1.44", timeout=10)
     try:
-        return bool(client.ping())
-    except (APIError, RequestException):
+        with socket.socket(socket.AF_UNIX) as daemon:
+            daemon.settimeout(10)
+            daemon.connect(str(node.socket))
+            daemon.sendall(b"GET /_ping HTTP/1.0\r\nHost: docker\r\n\r\n")
+            return b" 200 " in daemon.recv(100)
+    except OSError:
         return False
-    finally:
-        client.close()
 
 
 def _programs(node: Node) -> Sequence[str]:
