@@ -157,11 +157,8 @@ def test_without_root(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_status_shows_every_service_of_the_topology(mesh: Mesh) -> None:
     shown = lab(mesh.session.folder, "status")
     assert shown.returncode == 0
-    rows = {
-        tuple(line.split()[:2]): line.split()
-        for line in shown.stdout.splitlines()
-        if "stand-in" in line or "real" in line
-    }
+    lines = (line.split() for line in shown.stdout.splitlines())
+    rows = {tuple(words[:2]): words for words in lines if words[2:3] in (["real"], ["stand-in"])}
     expected = {(node.name, service.name) for node in NODES for service in GRAPH.on(node.name)}
     assert rows.keys() == expected | {(node.name, GATEWAY) for node in NODES}
     assert {row[2] for row in rows.values()} == {"real", "stand-in"}
