@@ -164,7 +164,7 @@ def attacker(mesh: Mesh, node: str, network: str = INNER, routes: Iterable[tuple
         for to, via in routes:
             command = ("nsenter", f"--target={pid}", "--net", "ip", "route", "add", to, "via", via)
             subprocess.run(command, check=True, capture_output=True)
-        yield Place(("docker", "--host", mesh.node(node).host, "exec", "--interactive", name, "python3"))
+        yield _executed(mesh, node, name)
     finally:
         client.remove_container(name, force=True)
 
@@ -178,7 +178,16 @@ def _free_address(mesh: Mesh, node: str) -> str:
 
 def inside(mesh: Mesh, node: str, container: str) -> Place:
     """The network as a container has it, whatever its image lacks."""
+    name = f"{PREFIX}-{container}"
+    # gVisor takes the addresses of the network namespace over into its own stack.
+    if mesh.docker(node).inspect_container(name)["HostConfig"]["Runtime"] == "runsc":
+        return _executed(mesh, node, name)
     return Place((*inside_of(mesh, node, container), sys.executable))
+
+
+def _executed(mesh: Mesh, node: str, name: str) -> Place:
+    """By the Python of a container."""
+    return Place(("docker", "--host", mesh.node(node).host, "exec", "--interactive", name, "python3"))
 
 
 def inside_of(mesh: Mesh, node: str, container: str) -> tuple[str, ...]:
