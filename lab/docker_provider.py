@@ -60,7 +60,7 @@ class Network(Resource):
                 enable_ipv6=bool(inputs.get("ipv6")),
                 attachable=inputs.get("attachable"),
             )
-        return str(made["Id"]), network_state(client.inspect_network(made["Id"]))
+        return str(made["Id"]), NETWORK.after_create(inputs, network_state(client.inspect_network(made["Id"])))
 
     def read(self, config: Values, identifier: str, inputs: Values, outputs: Values) -> tuple[Values, Values] | None:
         """One that was made anew by hand has another id: it is not ours."""
@@ -119,7 +119,8 @@ class Volume(Resource):
                 driver_opts=inputs.get("driverOpts"),
                 labels=_labels(inputs),
             )
-        return inputs["name"], volume_state(connect(config).inspect_volume(inputs["name"]))
+        state = volume_state(connect(config).inspect_volume(inputs["name"]))
+        return inputs["name"], VOLUME.after_create(inputs, state)
 
     def read(self, config: Values, identifier: str, inputs: Values, outputs: Values) -> tuple[Values, Values] | None:
         """Gone, or as it is there."""
