@@ -111,6 +111,10 @@ bench-services: .services/agents/test.stamp .services/litellm/test.stamp .servic
 bench-mesh: setup ## What the mesh costs and how fast it heals, in the lab that is up: make bench-mesh [PARTS="latency memory"].
 	@$(PY) -m lab.bench $(PARTS)
 
+.PHONY: changes
+changes: setup ## What each kind of change would do, counted in the lab that is up; writes docs/changes.md.
+	@$(PY) -m lab.changes
+
 # The lab: both nodes on this machine, real Docker and the real engine, no account. Needs root.
 
 .PHONY: lab lab-status lab-down lab-cut lab-heal lab-shell

@@ -14,6 +14,7 @@ from pulumi.runtime.config import _SECRET_KEYS, CONFIG
 from components.platform.backup_store import BackupStore, BackupStoreArgs
 from components.platform.foundation import Foundation, FoundationArgs
 from components.platform.images import check_platforms
+from components.platform.interrupted import explain_interrupt
 from components.platform.node import BASE_IMAGES, MeshNode, MeshNodeArgs
 from components.platform.shared import OUTPUT, FoundationMissingError, Shared, read_shared
 from components.platform.tailnet import Tailnet, TailnetArgs
@@ -95,6 +96,7 @@ def main() -> None:
     pulumi.export("certificateExpiry", node.certificate_expiry)
 
 
+explain_interrupt()
 try:
     main()
 except (SettingsError, FoundationMissingError) as error:

@@ -10,8 +10,8 @@ named. "moby" is 28.5.2 unless another version is.
 Read back as given, so that no rule is needed: command, cpuSet, cpuShares, deviceReadBps and its kin, devices,
 deviceRequests, dnsOpts, dnsSearches, domainname, entrypoints, groupAdds, hostname, image, init, logDriver,
 maxRetryCount, memoryReservation, privileged, publishAllPorts, readOnly, restart, rm, runtime, shmSize (over 0),
-stdinOpen, stopSignal, storageOpts, tmpfs, tty, ulimits, user, usernsMode. `logOpts` and `ulimits` come back with what
-`daemon.json` adds to them (`log-opts` of the same driver, `default-ulimits`; moby `daemon/logs.go` and
+stdinOpen, stopSignal, stopTimeout, storageOpts, tmpfs, tty, ulimits, user, usernsMode. `logOpts` and `ulimits` come
+back with what `daemon.json` adds to them (`log-opts` of the same driver, `default-ulimits`; moby `daemon/logs.go` and
 `daemon/oci_linux.go`): a plan cannot know that.
 
 Never read: envs, labels, uploads, volumes, networksAdvanced, destroyGraceSeconds, removeVolumes, start, wait,
@@ -184,13 +184,6 @@ def _sysctls(inputs: Inputs) -> Iterator[Failure]:
             yield Failure(f"sysctls.{key}", f"Docker moves the setting of one interface to the network: {_AGAIN}")
 
 
-def _stop(inputs: Inputs) -> Iterator[Failure]:
-    # provider, create: d.GetOk takes 0 for not given, and it is read back as such
-    timeout = inputs.get("stopTimeout")
-    if _is_number(timeout) and timeout == 0:
-        yield Failure("stopTimeout", f"0 is read back as not given: {_AGAIN}; set 1 or more")
-
-
 def _working_dir(inputs: Inputs) -> Iterator[Failure]:
     # moby, translateWorkingDir of daemon/container.go: filepath.Clean
     folder = inputs.get("workingDir")
@@ -225,7 +218,6 @@ _CONTAINER: Final[tuple[Callable[[Inputs], Iterator[Failure]], ...]] = (
     _hosts,
     _addresses,
     _sysctls,
-    _stop,
     _working_dir,
     _gpus,
     _mounts,

@@ -28,9 +28,10 @@ _MOUNTS: Final = ("bind", "volume", "tmpfs", "npipe", "cluster")
 _LEAST_MEMORY_MIB: Final = 6
 
 
-def docker_failures(token: str, inputs: Inputs) -> Iterator[Failure]:
-    """All that Docker would refuse about a resource of this type."""
-    for rule in _RULES.get(token, ()):
+def docker_failures(token: str, inputs: Inputs, *, any_form: bool = False) -> Iterator[Failure]:
+    """All that Docker would refuse about a resource of this type; `any_form` lets through what comes back different."""
+    rules = _RULES.get(token, ())
+    for rule in rules if any_form else (*rules, *_FORMS.get(token, ())):
         yield from rule(inputs)
 
 
@@ -185,9 +186,13 @@ _RULES: Final[Mapping[str, tuple[Rule, ...]]] = {
         _paths,
         _addresses,
         _command,
-        container_failures,
     ),
-    "docker:index/network:Network": (_subnets, network_failures),
+    "docker:index/network:Network": (_subnets,),
     "docker:index/volume:Volume": (_name,),
     "docker:index/image:Image": (_build,),
+}
+
+_FORMS: Final[Mapping[str, tuple[Rule, ...]]] = {
+    "docker:index/container:Container": (container_failures,),
+    "docker:index/network:Network": (network_failures,),
 }

@@ -16,6 +16,7 @@ Facts = dict[str, dict[str, str | list[str]]]
 """What the topology says about each service, by name."""
 
 LABEL_PREFIX = "agentic-mesh."
+_CHANGES = ("create", "update", "replace", "delete")
 
 _NOISE = (
     "using pulumi-analyzer-policy-python from",  # the script that `engine.workspace` wrote
@@ -47,6 +48,16 @@ class Violation:
         return self.message.startswith("can't run policy")
 
 
+@dataclass(frozen=True)
+class Step:
+    """One resource that an operation changes."""
+
+    operation: str
+    """`create`, `update`, `replace`, `delete`."""
+    kind: str
+    name: str
+
+
 @dataclass
 class Outcome:
     """A finished plan of one stack."""
@@ -55,6 +66,8 @@ class Outcome:
     operations: dict[str, int] = field(default_factory=dict)
     kinds: dict[str, int] = field(default_factory=dict)
     """Planned resources by type token."""
+    changed: list[Step] = field(default_factory=list)
+    """What is not left as it is; a replacement is one step."""
     containers: list[Container] = field(default_factory=list)
     violations: list[Violation] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
@@ -86,6 +99,8 @@ class Outcome:
             return
         self.operations[step.op.value] = self.operations.get(step.op.value, 0) + 1
         self.kinds[step.type] = self.kinds.get(step.type, 0) + 1
+        if step.op.value in _CHANGES:
+            self.changed.append(Step(step.op.value, step.type, resource_name(step.urn)))
         if step.type == CONTAINER and step.new:
             self.containers.append(_container(step.urn, step.new.inputs or {}))
 
@@ -122,6 +137,7 @@ class Outcome:
         """The counterpart of `to_json`."""
         lists = {
             "containers": [Container(**container) for container in values["containers"]],
+            "changed": [Step(**step) for step in values["changed"]],
             "violations": [Violation(**violation) for violation in values["violations"]],
         }
         return cls(**{**values, **lists})

@@ -65,10 +65,14 @@ class PlanProvider(provider_pb2_grpc.ResourceProviderServicer):
         token = _token(request.urn)
         values = plain(request.news)
         try:
-            failures = [*check_properties(resource_schema(token).inputs, values), *docker_failures(token, values)]
+            failures = [*check_properties(resource_schema(token).inputs, values), *self.refusals(token, values)]
         except UnknownTypeError as error:
             failures = [Failure("", str(error))]
         return provider_pb2.CheckResponse(inputs=request.news, failures=_failures(failures))
+
+    def refusals(self, token: str, values: dict[str, Any]) -> Iterable[Failure]:
+        """What the real provider or its cloud refuses although the schema allows it."""
+        return docker_failures(token, values)
 
     def Diff(self, request: Any, context: grpc.ServicerContext) -> Any:
         return _diff(request)

@@ -57,7 +57,7 @@ class Container(Resource):
         if requests and asking_file(Path(config["folder"]), config["host"]).exists():
             spec["HostConfig"]["DeviceRequests"] = requests
         with saying("Unable to create container"):
-            made = client.create_container_from_config(spec, inputs["name"])
+            made = client.create_container_from_config(spec, inputs["name"], inputs.get("platform"))
         identifier = str(made["Id"])
         record_devices(config, inputs["name"], requests)
         try:
@@ -197,7 +197,7 @@ def _await_health(client: Any, identifier: str, seconds: int) -> None:
 
 def _read(client: Any, identifier: str, inputs: Values) -> Values:
     state = client.inspect_container(identifier)
-    return _as_asked(container_state(state, inputs), state, inputs)
+    return CONTAINER.after_create(inputs, _as_asked(container_state(state, inputs), state, inputs))
 
 
 def _as_asked(now: Values, state: dict[str, Any], inputs: Values) -> Values:

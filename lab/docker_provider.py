@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from engine.check import Failure
+from engine.docker_rules import docker_failures
 from lab.docker_client import connect, found, removed, saying
 from lab.docker_containers import Container
 from lab.docker_schema import NETWORK, VOLUME
@@ -60,7 +61,7 @@ class Network(Resource):
                 enable_ipv6=bool(inputs.get("ipv6")),
                 attachable=inputs.get("attachable"),
             )
-        return str(made["Id"]), network_state(client.inspect_network(made["Id"]))
+        return str(made["Id"]), NETWORK.after_create(inputs, network_state(client.inspect_network(made["Id"])))
 
     def read(self, config: Values, identifier: str, inputs: Values, outputs: Values) -> tuple[Values, Values] | None:
         """One that was made anew by hand has another id: it is not ours."""
@@ -119,7 +120,8 @@ class Volume(Resource):
                 driver_opts=inputs.get("driverOpts"),
                 labels=_labels(inputs),
             )
-        return inputs["name"], volume_state(connect(config).inspect_volume(inputs["name"]))
+        state = volume_state(connect(config).inspect_volume(inputs["name"]))
+        return inputs["name"], VOLUME.after_create(inputs, state)
 
     def read(self, config: Values, identifier: str, inputs: Values, outputs: Values) -> tuple[Values, Values] | None:
         """Gone, or as it is there."""
@@ -277,6 +279,17 @@ def _filled(values: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value is not None}
 
 
+class DockerProvider(LabProvider):
+    """With `anyForm` in its environment it takes what the plan would refuse since it comes back different.
+
+    Only with that can a test show what such a form does.
+    """
+
+    def refusals(self, token: str, values: Values) -> Iterable[Failure]:
+        """As the plan, unless a test wants to see."""
+        return docker_failures(token, values, any_form=bool(self._environment.get("anyForm")))
+
+
 def provider(environment: Values) -> LabProvider:
     """The package."""
     resources: dict[str, Resource] = {
@@ -286,4 +299,4 @@ def provider(environment: Values) -> LabProvider:
         "docker:index/remoteImage:RemoteImage": RemoteImage(),
         "docker:index/image:Image": Image(),
     }
-    return LabProvider("docker", resources, environment)
+    return DockerProvider("docker", resources, environment)

@@ -25,10 +25,13 @@ class Schema:
     in_place: frozenset[str] = frozenset()
     """Not ForceNew."""
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    sets: frozenset[str] = frozenset()
     unordered: frozenset[str] = frozenset()
-    """TypeSet."""
+    """Lists that are compared as sets."""
     nested: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Defaults within an object, by argument."""
+    nested_computed: Mapping[str, str] = field(default_factory=dict)
+    """Argument -> the key of its objects that Docker chooses where it is not given."""
     empty_is_absent: frozenset[str] = frozenset()
     """A DiffSuppressFunc takes "" for what is there."""
 
@@ -40,8 +43,20 @@ class Schema:
                 continue
             if wanted in (None, "") and name in self.empty_is_absent:
                 continue
-            if not self.same(name, wanted, state.get(name)):
+            there = state.get(name)
+            chosen = self.nested_computed.get(name)
+            if chosen and isinstance(wanted, list) and any(chosen not in item for item in wanted):
+                wanted, there = _without(wanted, chosen), _without(there, chosen)
+            if not self.same(name, wanted, there):
                 yield name
+
+    def after_create(self, given: Values, found: Values) -> Values:
+        """What of a read after a creation becomes the state.
+
+        A set that the plan knew is taken from the plan (`normalizeNullValues` of terraform-plugin-sdk's
+        `helper/schema/grpc_provider.go`): that Docker holds another one shows after the first refresh.
+        """
+        return {name: value for name, value in found.items() if name not in self.sets or name not in given}
 
     def same(self, name: str, one: Any, other: Any) -> bool:
         """Whether two values of an argument are one to Terraform: absent and zero are, and so are a set's orders."""
@@ -50,7 +65,7 @@ class Schema:
     def _canonical(self, name: str, value: Any) -> Any:
         if value is None:
             value = self.defaults.get(name)
-        return _canonical(value, self.nested.get(name, {}), unordered=name in self.unordered)
+        return _canonical(value, self.nested.get(name, {}), unordered=name in self.sets or name in self.unordered)
 
 
 def _canonical(value: Any, defaults: Mapping[str, Any], *, unordered: bool) -> Any:
@@ -62,6 +77,10 @@ def _canonical(value: Any, defaults: Mapping[str, Any], *, unordered: bool) -> A
         return (sorted(items, key=_text) if unordered else items) or None
     # Numbers travel as doubles; zero, empty and absent are one.
     return None if value in (0, "", False) else value
+
+
+def _without(items: Any, key: str) -> Any:
+    return [{k: v for k, v in item.items() if k != key} for item in items] if isinstance(items, list) else items
 
 
 def _text(value: Any) -> str:
@@ -103,14 +122,15 @@ CONTAINER: Final = Schema(
         "start": True,
         "waitTimeout": 60,
     },
-    unordered=frozenset(
+    sets=frozenset(
         [
             *("capabilities", "deviceRequests", "devices", "dns", "dnsOpts", "dnsSearches", "envs", "groupAdds"),
-            # A list, but suppressIfPortsDidNotChangeForMigrationV0ToV1 looks ports up by their number.
-            *("hosts", "labels", "mounts", "networksAdvanced", "ports", "securityOpts", "ulimits", "uploads"),
-            "volumes",
+            *("hosts", "labels", "mounts", "networksAdvanced", "securityOpts", "ulimits", "uploads", "volumes"),
         ]
     ),
+    # suppressIfPortsDidNotChangeForMigrationV0ToV1 looks ports up by their number.
+    unordered=frozenset({"ports"}),
+    nested_computed={"ports": "external"},
     nested={
         "devices": {"permissions": "rwm"},
         "healthcheck": {"interval": "0s", "timeout": "0s", "startPeriod": "0s", "startInterval": "0s"},
@@ -128,11 +148,11 @@ NETWORK: Final = Schema(
     ),
     computed=frozenset({"driver", "internal", "ipamConfigs", "options"}),
     defaults={"ipamDriver": "default"},
-    unordered=frozenset({"ipamConfigs", "labels"}),
+    sets=frozenset({"ipamConfigs", "labels"}),
 )
 
 VOLUME: Final = Schema(
     arguments=frozenset({"driver", "driverOpts", "labels", "name"}),
     computed=frozenset({"driver", "name"}),
-    unordered=frozenset({"labels"}),
+    sets=frozenset({"labels"}),
 )

@@ -15,6 +15,8 @@ from lab.provider import ResourceError, Values
 
 _MIB: Final = 1024 * 1024
 
+_OPEN_PATHS: Final = "systempaths=unconfined"
+
 KNOWN: Final = frozenset(
     [
         "capabilities",
@@ -50,6 +52,7 @@ KNOWN: Final = frozenset(
         "networkMode",
         "networksAdvanced",
         "pidMode",
+        "platform",
         "ports",
         "privileged",
         "readOnly",
@@ -115,7 +118,8 @@ def container_spec(inputs: Values) -> dict[str, Any]:
         "ExposedPorts": {_port(port): {} for port in ports},
         "Healthcheck": _health_check(inputs.get("healthcheck")),
         "StopSignal": inputs.get("stopSignal"),
-        "StopTimeout": _whole(inputs.get("stopTimeout")),
+        # Zero is not given, to the real provider.
+        "StopTimeout": _whole(inputs.get("stopTimeout") or None),
         "Tty": bool(inputs.get("tty")),
         "OpenStdin": bool(inputs.get("stdinOpen")),
         "HostConfig": _host_config(inputs, ports),
@@ -136,7 +140,7 @@ def _host_config(inputs: Values, ports: Iterable[Values]) -> dict[str, Any]:
         "Dns": inputs.get("dns"),
         "DnsOptions": inputs.get("dnsOpts"),
         "DnsSearch": inputs.get("dnsSearches"),
-        "SecurityOpt": inputs.get("securityOpts"),
+        **_security(inputs.get("securityOpts")),
         "Sysctls": inputs.get("sysctls"),
         "GroupAdd": inputs.get("groupAdds"),
         "IpcMode": inputs.get("ipcMode"),
@@ -216,6 +220,14 @@ def _health_check(check: Values | None) -> dict[str, Any] | None:
     }
     config = {key: nanoseconds(value) for key, value in times.items() if value}
     return {"Test": check["tests"], "Retries": int(check.get("retries") or 0), **config}
+
+
+def _security(options: list[str] | None) -> dict[str, Any]:
+    """The provider itself takes this one option out and does what it says (`parseSystemPaths`)."""
+    if not options or _OPEN_PATHS not in options:
+        return {"SecurityOpt": options}
+    kept = [option for option in options if option != _OPEN_PATHS]
+    return {"SecurityOpt": kept, "MaskedPaths": [], "ReadonlyPaths": []}
 
 
 def _capabilities(names: list[str] | None) -> list[str] | None:

@@ -34,9 +34,11 @@ class Session:
     """Where the providers find AWS, and with which credentials."""
 
     @contextlib.contextmanager
-    def stacks(self, project: Path = CHECKOUT, folder: Path | None = None) -> Iterator[Stacks]:
+    def stacks(
+        self, project: Path = CHECKOUT, folder: Path | None = None, *, any_form: bool = False
+    ) -> Iterator[Stacks]:
         """A project's stacks, configured for the lab, with providers that serve them."""
-        with lab_providers(self.folder, self.images, self.aws) as ports:
+        with lab_providers(self.folder, self.images, self.aws, any_form=any_form) as ports:
             stacks = Stacks(project, folder or self.folder / "stacks", find_pulumi(), ports)
             for node in self.nodes:
                 stacks.configure(node.name, lab_config(node))

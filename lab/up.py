@@ -12,7 +12,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,7 +36,12 @@ class _Workspace(auto.LocalWorkspace):
 
 
 def operate(
-    operation: str, stack: str, program: Callable[[], None], work_dir: Path, say: Callable[[str], None]
+    operation: str,
+    stack: str,
+    program: Callable[[], None],
+    work_dir: Path,
+    say: Callable[[str], None],
+    targets: Sequence[str] = (),
 ) -> Outcome:
     """Do one operation and gather what the engine says of it; what a person would read goes to the stack's log, too."""
     outcome = Outcome(stack)
@@ -52,14 +57,13 @@ def operate(
         while not ended.wait(_PROGRESS_SECONDS):
             say(progress.text())
 
-    reporter = threading.Thread(target=report)
-    reporter.start()
-
     handle = auto.Stack.select(stack, _Workspace(work_dir=str(work_dir), program=program))
     log = (work_dir / f"{stack}.log").open("a", encoding="utf-8")
     common: dict[str, Any] = {"on_event": record, "on_output": log.write, "color": "never"}
-    if operation != "refresh":  # which knows no such option
-        common["diff"] = True
+    common |= {"diff": True} if operation != "refresh" else {}  # which knows no such option
+    common |= {"target": list(targets)} if targets else {}
+    reporter = threading.Thread(target=report)
+    reporter.start()
     try:
         match operation:
             case "preview":
@@ -94,6 +98,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--project", type=Path, required=True)
     parser.add_argument("--work-dir", type=Path, required=True)
+    parser.add_argument("--target", action="append", default=[], help="as the engine's option of that name")
     parser.add_argument("operation", choices=("preview", "up", "refresh", "destroy"))
     parser.add_argument("stack")
     args = parser.parse_args()
@@ -107,7 +112,9 @@ def main() -> None:
         report.flush()
 
     program = project_program(args.project)
-    outcome = operate(args.operation, args.stack, program, args.work_dir, lambda text: write(progress=text))
+    outcome = operate(
+        args.operation, args.stack, program, args.work_dir, lambda text: write(progress=text), args.target
+    )
     write(outcome=outcome.to_json())
 
 

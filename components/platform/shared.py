@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import pulumi
+from pulumi.runtime import rpc
 
 from components.platform.authority import Authority
 
@@ -13,7 +14,8 @@ OUTPUT: Final = "shared"
 """Name of the secret stack output that holds everything shared."""
 
 
-_UNKNOWN: Final = pulumi.runtime.rpc.UNKNOWN
+_UNKNOWN: Final = rpc.UNKNOWN
+_AUTHORITY: Final = ("authorityCertificate", "authorityKey", "authoritiesTrusted")
 
 
 class FoundationMissingError(RuntimeError):
@@ -44,12 +46,13 @@ def read_shared(foundation: str, names: Iterable[str]) -> Shared:
 
     Planned before that stack exists, the values are unknown and a hint says so; deployed, it is an error.
     """
+    names = frozenset(names)
     stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{foundation}"
     mend = (
         f"The stack {foundation!r} has no output {OUTPUT!r} yet: it owns the certificate authority and the shared "
         f"secrets. Deploy it first: pulumi up --stack {foundation}"
     )
-    outputs = _outputs(stack, foundation)
+    outputs = _outputs(stack, foundation, names)
     if outputs is None:
         if not pulumi.runtime.is_dry_run():
             raise FoundationMissingError(mend)
@@ -71,8 +74,8 @@ def _secret(found: pulumi.Output[Any], name: str) -> pulumi.Output[str]:
     return found.apply(lambda outputs: str(outputs["secrets"][name]))
 
 
-def _outputs(stack: str, foundation: str) -> Any | None:
-    """The shared output, None where there is no such stack or it was never deployed."""
+def _outputs(stack: str, foundation: str, names: Iterable[str]) -> Any | None:
+    """The shared output, None where there is no such stack or it was never deployed as a whole."""
     try:
         # Asked first, since a StackReference to a stack that does not exist stops the whole program.
         found = pulumi.runtime.invoke("pulumi:pulumi:readStackOutputs", {"name": stack}).value
@@ -80,9 +83,30 @@ def _outputs(stack: str, foundation: str) -> Any | None:
         if "unknown stack" in str(error):
             return None
         raise
-    if OUTPUT not in (found or {}).get("outputs", {}):
+    if not _complete(_opened((found or {}).get("outputs")).get(OUTPUT), names):
         return None
     return pulumi.StackReference(foundation, stack_name=stack).require_output(OUTPUT)
+
+
+def _complete(value: Any, names: Iterable[str]) -> bool:
+    """Whether the shared output and all that is read from it are there.
+
+    An `up` of a few targets leaves the engine's mark for unknown values, a text, in the outputs of the others. The SDK
+    leaves such a value out in a deploy and makes an object of its own of it in a plan.
+    """
+    found = _opened(value)
+    secrets = _opened(found.get("secrets"))
+    return all(_known(found.get(name)) for name in _AUTHORITY) and all(_known(secrets.get(name)) for name in names)
+
+
+def _opened(value: Any) -> Mapping[str, Any]:
+    while rpc.is_rpc_secret(value):
+        value = rpc.unwrap_rpc_secret(value)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _known(value: Any) -> bool:
+    return value is not None and value != _UNKNOWN and not isinstance(value, pulumi.output.Unknown)
 
 
 def _unknown() -> pulumi.Output[Any]:

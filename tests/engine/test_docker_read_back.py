@@ -47,7 +47,6 @@ def container(values: dict[str, Any]) -> dict[str, str]:
         ({"ports": [{"internal": 1, "external": 1, "ip": "::0001"}]}, "ports[0].ip", "write '::1'"),
         ({"ports": [{"internal": 1, "external": 1, "protocol": "UDP"}]}, "ports[0].protocol", "write 'udp'"),
         ({"sysctls": {"net.ipv4.conf.eth0.forwarding": "0"}}, "sysctls.net.ipv4.conf.eth0.forwarding", "one interface"),
-        ({"stopTimeout": 0}, "stopTimeout", "set 1 or more"),
         ({"workingDir": "/srv/app/"}, "workingDir", "write '/srv/app'"),
         ({"gpus": '"device=0"'}, "gpus", "device=0,1"),
         ({"gpus": "2"}, "gpus", "deviceRequests"),

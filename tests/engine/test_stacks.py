@@ -13,6 +13,7 @@ import yaml
 from engine.outcome import Outcome
 from engine.planning import plan_stack
 from engine.root import CHECKOUT
+from engine.wire import UNKNOWN_ON_WIRE
 from engine.workspace import prepare
 from topology.catalog import SERVICES
 from topology.graph import GATEWAY, Graph
@@ -60,6 +61,23 @@ def test_stack_plans_with_the_policy_pack(configured: Configured, stack: str) ->
 
 def test_planned_before_the_foundation_it_hints(configured: Configured) -> None:
     outcome = configured("oracle1")
+    assert outcome.errors == []
+    assert any("pulumi up --stack thanos" in warning for warning in outcome.warnings)
+
+
+def test_after_an_up_of_a_few_targets_of_thanos_it_hints_too(configured: Configured, tmp_path: Path) -> None:
+    """`pulumi up -s thanos --target '**tailnet:Tailnet**'` leaves the engine's mark for unknown in the output."""
+    configured("oracle1")
+    state = tmp_path / "preview" / "state" / ".pulumi" / "stacks" / "agentic-mesh" / "thanos.json"
+    content = json.loads(state.read_text())
+    urn = "urn:pulumi:thanos::agentic-mesh::pulumi:pulumi:Stack::agentic-mesh-thanos"
+    of_stack = {"urn": urn, "custom": False, "type": "pulumi:pulumi:Stack", "outputs": {"shared": UNKNOWN_ON_WIRE}}
+    content["checkpoint"]["latest"] = {"manifest": {"time": "2026-11-28T00:00:00Z", "magic": "", "version": ""}}
+    content["checkpoint"]["latest"]["resources"] = [of_stack]
+    state.write_text(json.dumps(content))
+
+    outcome = configured("oracle1")
+
     assert outcome.errors == []
     assert any("pulumi up --stack thanos" in warning for warning in outcome.warnings)
 

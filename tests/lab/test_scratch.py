@@ -2,13 +2,16 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import docker
 import pytest
 
 from lab.docker_containers import devices_file
 from lab.places import Node
+from lab.session import Session
 from lab.stacks import Stacks
+from tests.lab.conftest import SCRATCH
 
 pytestmark = [pytest.mark.lab, pytest.mark.engine]
 
@@ -83,6 +86,39 @@ def test_the_whole_life_of_a_stack(
     assert operations(stack, "preview")["replace"] == 3
 
 
+def test_other_forms_replace_their_containers_at_each_up_as_with_the_real_provider(
+    session: Session, pulumi: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the whole program did on real Docker: `cpus` "1", durations in seconds, memory without swap."""
+    monkeypatch.setenv("SCRATCH_FORMS", "other")
+    with session.stacks(SCRATCH, tmp_path / "stacks", any_form=True) as stacks:
+        try:
+            assert operations(stacks, "up")["create"] > 8
+            # The app for its processors, though nothing was changed; the loader's swap in place.
+            for _ in range(2):
+                assert operations(stacks, "preview") == {"replace": 1, "update": 1}
+                assert operations(stacks, "up") == {"replace": 1, "update": 1}
+            # The capabilities, a set, show after the first look at Docker.
+            operations(stacks, "refresh")
+            assert operations(stacks, "preview")["replace"] == 1
+            # The right forms change each for the last time.
+            monkeypatch.delenv("SCRATCH_FORMS")
+            assert operations(stacks, "up")["replace"] == 1
+            assert operations(stacks, "up") == {}
+            assert operations(stacks, "refresh").keys() == {"refresh"}
+            assert operations(stacks, "up") == {}
+        finally:
+            assert stacks.operate("destroy", "thanos").passed
+
+
+def test_other_forms_are_refused_before_anything_is_made(stack: Stacks, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCRATCH_FORMS", "other")
+    outcome = stack.operate("preview", "thanos")
+    told = "\n".join(outcome.errors)
+    for what in ("write '1.0'", "write '1m0s'", "write 'ALL'", "set it wherever memory is set"):
+        assert what in told
+
+
 def test_one_that_never_gets_healthy_fails_the_up_by_name(stack: Stacks, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCRATCH_PROBE_PORT", "81")
     outcome = stack.operate("up", "thanos")
@@ -93,7 +129,7 @@ def test_one_that_never_gets_healthy_fails_the_up_by_name(stack: Stacks, monkeyp
 def test_what_was_made_by_hand_is_imported(
     stack: Stacks, client: docker.APIClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pool = docker.types.IPAMConfig(pool_configs=[docker.types.IPAMPool(subnet="10.198.0.0/24")])
+    pool = docker.types.IPAMConfig(pool_configs=[docker.types.IPAMPool(subnet="10.198.0.0/24", gateway="10.198.0.1")])
     made = client.create_network("lab-scratch-by-hand", internal=True, ipam=pool)["Id"]
     try:
         monkeypatch.setenv("SCRATCH_IMPORT", made)

@@ -55,14 +55,14 @@ def plan(tmp_path: Path) -> Plan:
 
 def test_a_mandatory_violation_stops_the_plan_that_passes_without_the_pack(plan: Plan) -> None:
     program = """
-        docker.Container("redis", **{**hardened, "privileged": True})
+        docker.Container("redis", **{**hardened, "privileged": True, "security_opts": None})
         """
     assert plan(program, pack=False).passed
 
     outcome = plan(program)
 
     assert not outcome.passed
-    (found,) = [violation for violation in outcome.violations if violation.mandatory]
+    found = next(violation for violation in outcome.violations if violation.mandatory)
     assert (found.policy, found.resource) == ("isolated-containers", "redis")
     assert found.message.startswith("agentic-mesh-redis-config-loader: privileged is true. Mend: ")
 

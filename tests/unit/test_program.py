@@ -10,11 +10,12 @@ import pytest
 from components.platform.images import NodeImages, NodeImagesArgs
 from components.platform.shared import OUTPUT
 from tests.unit.mocks import Mocks, everything, secrecy
-from tests.unit.program import CONTAINER, Program, ProgramMocks, labels, uploads
+from tests.unit.program import CONTAINER, SHARED, Program, ProgramMocks, labels, uploads
 from tests.unit.samples import nodes
 from topology.images import IMAGES, Image
 from topology.secrets import FOR_PEOPLE
 
+UNKNOWN = pulumi.runtime.rpc.UNKNOWN
 SELF_SIGNED = "tls:index/selfSignedCert:SelfSignedCert"
 
 
@@ -97,6 +98,41 @@ def test_a_plan_before_the_foundation_goes_on_with_unknown_values(caplog: pytest
     assert len(program.apps) == 22
     for name in ("litellm", "agents", "kong", "qdrant-replica"):
         assert "unknown" not in str(program.app(name).inputs).lower()
+
+
+class Partly(ProgramMocks):
+    """The foundation's stack after an `up` of a few targets: what was not made is the engine's mark for unknown."""
+
+    def __init__(self, shared: object) -> None:
+        super().__init__()
+        self.shared = shared
+
+    def call(self, args: pulumi.runtime.MockCallArgs) -> Any:
+        return {"outputs": {OUTPUT: self.shared}} if args.token == "pulumi:pulumi:readStackOutputs" else {}
+
+
+PARTLY = [
+    pytest.param(UNKNOWN, id="all of it"),
+    pytest.param({**SHARED, "authorityCertificate": UNKNOWN}, id="one value"),
+    pytest.param({**SHARED, "secrets": {**SHARED["secrets"], "qdrant-api-key": UNKNOWN}}, id="one secret"),
+]
+
+
+@pytest.mark.parametrize("shared", PARTLY)
+def test_after_an_up_of_a_few_targets_the_rest_is_not_there_yet(
+    caplog: pytest.LogCaptureFixture, shared: object
+) -> None:
+    mocks = Partly(shared)
+    assert refused(caplog, "oracle1", mocks).endswith("Deploy it first: pulumi up --stack thanos")
+    assert mocks.of(CONTAINER) == []
+
+
+@pytest.mark.parametrize("shared", PARTLY)
+def test_and_a_plan_keeps_the_hint(caplog: pytest.LogCaptureFixture, shared: object) -> None:
+    with caplog.at_level(logging.WARNING):
+        program = Program("oracle1", preview=True, mocks=Partly(shared))
+    assert len([r for r in caplog.records if "pulumi up --stack thanos" in r.getMessage()]) == 1
+    assert UNKNOWN not in str([container.inputs for container in program.containers.values()])
 
 
 def test_an_image_that_is_not_built_for_the_node_stops_the_plan(

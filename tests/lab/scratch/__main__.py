@@ -12,6 +12,8 @@ from topology.images import IMAGES
 MEMORY = int(os.environ.get("SCRATCH_MEMORY", "32"))
 TEXT = os.environ.get("SCRATCH_TEXT", "one")
 PORT = os.environ.get("SCRATCH_PROBE_PORT", "8000")
+# Forms that a program can well be written in, and that the provider reads back as others.
+OTHER_FORMS = os.environ.get("SCRATCH_FORMS") == "other"
 EARLY = int(os.environ.get("SCRATCH_EARLY_HOURS", "1"))
 
 config = pulumi.Config("agentic-mesh")
@@ -40,7 +42,7 @@ network = docker.Network(
     name="lab-scratch",
     driver="bridge",
     internal=True,
-    ipam_configs=[docker.NetworkIpamConfigArgs(subnet="10.199.0.0/24")],
+    ipam_configs=[docker.NetworkIpamConfigArgs(subnet="10.199.0.0/24", gateway="10.199.0.1")],
     opts=on_node,
 )
 volume = docker.Volume("volume", name="lab-scratch", opts=on_node)
@@ -52,6 +54,7 @@ loader = docker.Container(
     must_run=False,
     network_mode="none",
     memory=16,
+    memory_swap=None if OTHER_FORMS else 16,
     volumes=[docker.ContainerVolumeArgs(volume_name=volume.name, container_path="/config")],
     uploads=[
         docker.ContainerUploadArgs(
@@ -75,6 +78,8 @@ docker.Container(
     read_only=True,
     memory=MEMORY,
     memory_swap=MEMORY,
+    cpus="1" if OTHER_FORMS else "1.0",
+    capabilities=docker.ContainerCapabilitiesArgs(drops=["all"] if OTHER_FORMS else ["ALL"]),
     restart="unless-stopped",
     must_run=True,
     init=True,
@@ -85,6 +90,7 @@ docker.Container(
         tests=["CMD", "wget", "-q", "-O", "/dev/null", f"http://127.0.0.1:{PORT}/"],
         interval="1s",
         timeout="1s",
+        start_period="60s" if OTHER_FORMS else "1m0s",
         retries=2,
     ),
     device_requests=[
@@ -100,6 +106,6 @@ if os.environ.get("SCRATCH_IMPORT"):
         name="lab-scratch-by-hand",
         driver="bridge",
         internal=True,
-        ipam_configs=[docker.NetworkIpamConfigArgs(subnet="10.198.0.0/24")],
+        ipam_configs=[docker.NetworkIpamConfigArgs(subnet="10.198.0.0/24", gateway="10.198.0.1")],
         opts=pulumi.ResourceOptions.merge(on_node, pulumi.ResourceOptions(import_=os.environ["SCRATCH_IMPORT"])),
     )

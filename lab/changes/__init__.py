@@ -1,0 +1,1 @@
+"""What a change of one thing changes: counted in previews against the lab that is up."""
