@@ -114,7 +114,7 @@ def log_rotation(folder: str = "/var/log/nginx", most: int = LOG_MIB << 20, seco
     files = " ".join(f"{folder}/{name}" for name in LOGS)
     return (
         # Before it is nginx, the signal would end the shell.
-        f'{{ while sleep {seconds:g}; do [ "$(cat /proc/$$/comm)" = nginx ] || continue; moved=""; '
+        f'{{ while sleep {seconds:g} && kill -0 $$; do [ "$(cat /proc/$$/comm)" = nginx ] || continue; moved=""; '
         f"for log in {files}; do "
         f'if [ -f "$log" ] && [ "$(wc -c <"$log")" -gt {most} ]; then mv -f "$log" "$log.1" && moved=yes; fi; done; '
         '[ -z "$moved" ] || kill -USR1 $$; done & }'
