@@ -7,7 +7,7 @@ from topology.memory import with_memory
 
 
 def planned_graph(settings: Settings) -> Graph:
-    """The service table with the settings' ports, memory limits, backups and outside hosts, over the settings' nodes."""
+    """The service table with the settings' ports, memory, backups and outside hosts, over the settings' nodes."""
     services = with_memory(with_ports(SERVICES, settings.ports), settings.memory_mib)
     services = with_backups(services, telemetry=settings.backup.telemetry)
     return Graph(with_egress(services, settings.egress()), settings.nodes)

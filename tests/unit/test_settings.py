@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from settings import AlertTargets, BackupStore, Budget, Models, Secret, Settings, SettingsError, checks
+from settings import AlertTargets, BackupStore, Budget, LogStore, Models, Secret, Settings, SettingsError, checks
 from settings.gpu import gpu_utilization
 from settings.load import ENVIRONMENT, KEYS, SECRETS, load
 from tests.unit.samples import (
@@ -487,7 +487,7 @@ def test_a_secret_equals_by_value_and_has_no_attribute_to_print() -> None:
 def test_no_setting_is_without_effect() -> None:
     """Each is read somewhere: by the program itself, a component, a renderer, or by what settings answer with."""
     root = Path(__file__).parents[2]
-    sources = [root / "__main__.py", root / "settings" / "model.py"]
+    sources = [root / "__main__.py", *(root / "settings" / f"{name}.py" for name in ("graph", "model"))]
     sources += [path for folder in ("components", "render") for path in sorted((root / folder).rglob("*.py"))]
     read = {
         node.attr
@@ -496,7 +496,9 @@ def test_no_setting_is_without_effect() -> None:
         if isinstance(node, ast.Attribute)
     }
     read |= set(FROM_SETTINGS.values()) | {v.setting for s in SERVICES for v in s.volumes if v.setting is not None}
-    known = {field.name for kind in (Settings, Models, Budget, AlertTargets, BackupStore) for field in fields(kind)}
+    known = {
+        field.name for kind in (Settings, Models, Budget, AlertTargets, BackupStore, LogStore) for field in fields(kind)
+    }
     assert known - read == set()
 
 
