@@ -44,6 +44,8 @@ def shipper_command(node: str, url: str, *, files: str = FILES, data: str = "/vl
         f"-tmpDataPath={data}",
         f"-remoteWrite.url={url}/insert/native",
         f"-remoteWrite.maxDiskUsagePerURL={QUEUE_GIB}GiB",
+        # A store that is back has the logs of its absence within seconds.
+        "-remoteWrite.retryMaxTime=10s",
         f"-fileCollector.glob={files}",
         # The log of a container that fails at once must be found before Docker removes it.
         "-fileCollector.refreshInterval=2s",
