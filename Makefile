@@ -85,10 +85,12 @@ fmt: setup ## Put the sources into their one form.
 	$(PY) -m ruff check --fix .
 
 .PHONY: tools
-tools: $(VENV)/run.stamp ## The programs that contract tests run: Debian packages where root may install them, and actionlint.
+tools: $(VENV)/run.stamp ## The programs that contract tests run: Debian packages where root may install them, and those of Go.
 	@sh engine/test_tools.sh
 	@$(PY) -m engine.cli >/dev/null
 	@$(PY) -m engine.cli actionlint >/dev/null
+	@$(PY) -m engine.cli victoria-logs >/dev/null
+	@$(PY) -m engine.cli vlagent >/dev/null
 
 # Documents.
 

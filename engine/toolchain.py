@@ -57,7 +57,27 @@ ACTIONLINT: Final = Tool(
     folder=_HERE / "actionlint",
     minutes="half a minute",
 )
-ALL_TOOLS: Final = {tool.name: tool for tool in (PULUMI, ACTIONLINT)}
+_VICTORIALOGS: Final = "github.com/VictoriaMetrics/VictoriaLogs"
+_VICTORIALOGS_VERSION: Final = "github.com/VictoriaMetrics/VictoriaMetrics/lib/buildinfo.Version"
+VICTORIA_LOGS: Final = Tool(
+    name="victoria-logs",
+    package=f"{_VICTORIALOGS}/app/victoria-logs",
+    module=_VICTORIALOGS,
+    folder=_HERE / "victorialogs",
+    minutes="a minute",
+    variable=_VICTORIALOGS_VERSION,
+)
+"""The log store, for the lab and the contract tests."""
+VLAGENT: Final = Tool(
+    name="vlagent",
+    package=f"{_VICTORIALOGS}/app/vlagent",
+    module=_VICTORIALOGS,
+    folder=_HERE / "victorialogs",
+    minutes="half a minute",
+    variable=_VICTORIALOGS_VERSION,
+)
+"""The log shipper, of the same module."""
+ALL_TOOLS: Final = {tool.name: tool for tool in (PULUMI, ACTIONLINT, VICTORIA_LOGS, VLAGENT)}
 
 
 def parse_version(text: str) -> Version:

@@ -5,6 +5,9 @@ from typing import Final
 REQUESTS_PER_SECOND: Final = 20
 CONNECTIONS: Final = 40
 BODY_MIB: Final = 64
+LOG_MIB: Final = 50
+"""A log file above this gives way to a new one; one older is kept beside it."""
+LOGS: Final = ("edge-access.log", "edge-error.log")
 _NOT_FROM_OUTSIDE: Final = (
     "X-Consumer-ID", "X-Consumer-Username", "X-Consumer-Custom-ID", "X-Credential-Identifier", "X-Anonymous-Consumer",
 )  # fmt: skip
@@ -102,6 +105,22 @@ server {{
 """
 
 
+def log_rotation(folder: str = "/var/log/nginx", most: int = LOG_MIB << 20, seconds: float = 60) -> str:
+    """A shell command, for before the shell becomes nginx: in the background it keeps the log files small.
+
+    nginx writes on to a renamed file until it is told to open its logs again; the intrusion detection follows by name.
+    A size is in bytes.
+    """
+    files = " ".join(f"{folder}/{name}" for name in LOGS)
+    return (
+        # Before it is nginx, the signal would end the shell.
+        f'{{ while sleep {seconds:g} && kill -0 $$; do [ "$(cat /proc/$$/comm)" = nginx ] || continue; moved=""; '
+        f"for log in {files}; do "
+        f'if [ -f "$log" ] && [ "$(wc -c <"$log")" -gt {most} ]; then mv -f "$log" "$log.1" && moved=yes; fi; done; '
+        '[ -z "$moved" ] || kill -USR1 $$; done & }'
+    )
+
+
 def crowdsec_local() -> str:
     """`config.yaml.local`: where the local API and the metrics listen."""
     return """\
@@ -118,10 +137,5 @@ prometheus:
 
 def crowdsec_acquisition() -> str:
     """What is read: the edge's access and error logs."""
-    return """\
-filenames:
-  - /var/log/edge/edge-access.log
-  - /var/log/edge/edge-error.log
-labels:
-  type: nginx
-"""
+    files = "".join(f"  - /var/log/edge/{name}\n" for name in LOGS)
+    return f"filenames:\n{files}labels:\n  type: nginx\n"

@@ -1,4 +1,4 @@
-"""Grafana's provisioned data sources."""
+"""Grafana's provisioned data sources: metrics and alerts. Logs have a web page of their own (docs/adr, 0020)."""
 
 from typing import Any
 
@@ -9,7 +9,6 @@ def grafana_datasources() -> str:
     """`provisioning/datasources/mesh.yaml`."""
     sources: list[dict[str, Any]] = [
         {"name": "Prometheus", "type": "prometheus", "url": "http://prometheus:9090", "isDefault": True},
-        {"name": "Loki", "type": "loki", "url": "http://loki:3100"},
         {
             "name": "Alertmanager",
             "type": "alertmanager",

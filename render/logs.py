@@ -1,72 +1,63 @@
-"""Loki's configuration and the shipper that feeds it."""
+"""How the log store and the shippers that feed it are started."""
 
+import json
 from typing import Final
 
-import yaml
+from settings.model import LogStore
 
-RETENTION: Final = "744h"
-"""31 days."""
-
-
-def loki_config() -> str:
-    """`loki.yaml`: one process, files on the data volume."""
-    config = {
-        "auth_enabled": False,
-        "analytics": {"reporting_enabled": False},
-        "server": {
-            "http_listen_address": "0.0.0.0",
-            "http_listen_port": 3100,
-            "grpc_listen_address": "127.0.0.1",
-            "log_level": "warn",
-        },
-        "common": {
-            "path_prefix": "/loki",
-            "replication_factor": 1,
-            "ring": {"kvstore": {"store": "inmemory"}, "instance_addr": "127.0.0.1"},
-            "storage": {"filesystem": {"chunks_directory": "/loki/chunks", "rules_directory": "/loki/rules"}},
-        },
-        "schema_config": {
-            "configs": [
-                {
-                    "from": "2026-01-01",
-                    "store": "tsdb",
-                    "object_store": "filesystem",
-                    "schema": "v13",
-                    "index": {"prefix": "index_", "period": "24h"},
-                }
-            ]
-        },
-        "compactor": {
-            "working_directory": "/loki/compactor",
-            "retention_enabled": True,
-            "delete_request_store": "filesystem",
-        },
-        "limits_config": {"retention_period": RETENTION, "ingestion_rate_mb": 8},
-    }
-    return yaml.safe_dump(config, sort_keys=False)
+CONTAINER_LABELS: Final = ("agentic-mesh.service", "agentic-mesh.part")
+"""Labels of a container that Docker writes beside each line of its log, where no app can forge them."""
+STREAM_FIELDS: Final = ("node", *(f"attrs.{label}" for label in CONTAINER_LABELS), "stream")
+"""What tells one stream of logs from another in the store."""
+FILES: Final = "/var/lib/docker/containers/*/*-json.log"
+QUEUE_GIB: Final = 1
+"""Compressed lines that a shipper holds on its disk while the store is away: a week and more of a quiet node."""
+_MIN_FREE_GIB: Final = 1
 
 
-def alloy_config(node: str) -> str:
-    """`config.alloy`: reads Docker's json-file logs and pushes them to Loki."""
-    return f"""\
-local.file_match "containers" {{
-  path_targets = [{{"__path__" = "/var/lib/docker/containers/*/*-json.log", "node" = "{node}"}}]
-}}
+def store_command(logs: LogStore) -> list[str]:
+    """Flags of VictoriaLogs: it has no configuration file."""
+    return [
+        "-storageDataPath=/victoria-logs-data",
+        "-httpListenAddr=0.0.0.0:9428",
+        f"-retentionPeriod={logs.retention_days}d",
+        f"-retention.maxDiskSpaceUsageBytes={logs.max_disk_gib}GiB",
+        # It stops taking logs before the databases beside it run out of disk; shippers hold theirs back.
+        f"-storage.minFreeDiskSpaceBytes={_MIN_FREE_GIB}GiB",
+        "-search.maxQueryDuration=60s",
+        # Any web page that an operator has open could read logs through the operator's tunnel.
+        "-http.disableCORS",
+        # Of clusters, which this is none of.
+        "-internalinsert.disable",
+        "-internalselect.disable",
+        "-loggerFormat=json",
+    ]
 
-loki.source.file "containers" {{
-  targets    = local.file_match.containers.targets
-  forward_to = [loki.process.docker.receiver]
-}}
 
-loki.process "docker" {{
-  stage.docker {{ }}
-  // The proxies' access logs are the audit trail: found by `log`, kept as they are.
-  stage.json {{ expressions = {{log = "log", caller = "caller"}} }}
-  stage.labels {{ values = {{log = ""}} }}
-  forward_to = [loki.write.loki.receiver]
-}}
+def shipper_command(node: str, url: str, *, files: str = FILES, data: str = "/vlagent-data") -> list[str]:
+    """Flags of vlagent: Docker's log files of `node` to the store at `url`.
 
-loki.write "loki" {{
-  endpoint {{ url = "http://loki:3100/loki/api/v1/push" }}
-}}
-"""
+    A line's own text stays as it is in `_msg`; what it holds is parsed by queries (docs/runbooks/reading-logs.md).
+    """
+    return [
+        "-httpListenAddr=0.0.0.0:9429",
+        f"-tmpDataPath={data}",
+        f"-remoteWrite.url={url}/insert/native",
+        f"-remoteWrite.maxDiskUsagePerURL={QUEUE_GIB}GiB",
+        # A store that is back has the logs of its absence within seconds.
+        "-remoteWrite.retryMaxTime=10s",
+        f"-fileCollector.glob={files}",
+        # The log of a container that fails at once must be found before Docker removes it.
+        "-fileCollector.refreshInterval=2s",
+        "-fileCollector.msgField=log",
+        "-fileCollector.timeField=time",
+        f"-fileCollector.extraFields={json.dumps({'node': node}, separators=(',', ':'))}",
+        f"-fileCollector.streamFields={','.join(STREAM_FIELDS)}",
+        "-fileCollector.decolorizeFields=_msg",
+        # A container's id and this one's host name would make a stream of each replaced container.
+        "-fileCollector.fileField=",
+        "-fileCollector.hostnameField=",
+        # It takes logs from files alone.
+        "-insert.disable",
+        "-loggerFormat=json",
+    ]

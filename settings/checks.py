@@ -270,4 +270,9 @@ BACKUP: Final[Mapping[str, Check[Any]]] = {
     ),
     "endpoint": HOST,
     "retentionDays": whole(1, 3650, "days", "35"),
+    "telemetry": BOOLEAN,
 }  # fmt: skip
+LOGS: Final[Mapping[str, Check[Any]]] = {
+    "retentionDays": whole(1, 3650, "days", "31"),
+    "maxDiskGib": whole(1, 16384, "GiB", "10"),
+}

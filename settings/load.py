@@ -11,7 +11,7 @@ from settings import checks, prices
 from settings.checks import NotAllowedError
 from settings.errors import PROJECT, SettingsError, UnknownKeyError
 from settings.gpu import gpu_shares
-from settings.model import AlertTargets, BackupStore, Budget, Models, Secret, Settings
+from settings.model import AlertTargets, BackupStore, Budget, LogStore, Models, Secret, Settings
 from topology.catalog import SERVICES
 from topology.graph import GraphError, check_ports, with_ports
 from topology.model import Node
@@ -61,7 +61,7 @@ KEYS: Final = frozenset(
         "node", "nodes", "foundation", "dockerHost", "containerRange", "dataRoot", "modelPath",
         "qdrantStorage", "gpuMemoryGib", "gpuDevices", "gpuShares", "models", "modelHub", "domain",
         "publicAddress", "alerts", "backup", "budget", "secretsEpoch", "authorities", "manageTailnet",
-        "ports", "prices",
+        "ports", "prices", "logs",
         "tailnetOperators", "n8nWebhookUrl", "n8nHosts", "allowUnencryptedData", "hostCpus",
         "hostMemoryGib", "memoryMib", "allowSmallHost",
         "cacheShared", "offPeak",
@@ -221,6 +221,7 @@ class _Reader:
             public_address=self.get("publicAddress", checks.ADDRESS, "0.0.0.0"),  # noqa: S104
             alerts=AlertTargets(**self.section("alerts", checks.ALERTS)),
             backup=backup,
+            logs=LogStore(**self.section("logs", checks.LOGS)),
             budget=Budget(**self.section("budget", checks.BUDGET)),
             prices=self.prices(models),
             secrets_epoch=self.get("secretsEpoch", checks.EPOCH, 1),

@@ -96,6 +96,8 @@ class BackupStore:
     """Host name of the S3 endpoint; None: AWS' own for the region."""
     retention_days: int = 35
     """How long a backup can be neither deleted nor overwritten."""
+    telemetry: bool = False
+    """Whether metrics and logs are backed up too: they change all day, and a locked copy of each day adds up."""
 
     def bucket(self, node: str) -> str:
         """The bucket of a node."""
@@ -107,6 +109,15 @@ class BackupStore:
             return self.endpoint
         # As restic names it: by bucket, over both IP versions.
         return f"{self.bucket(node)}.s3.dualstack.{self.region}.amazonaws.com"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogStore:
+    """How much of the logs is kept."""
+
+    retention_days: int = 31
+    max_disk_gib: int = 10
+    """Above it the oldest days go first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +149,7 @@ class Settings:
     """Where the edge listens on a control node."""
     alerts: AlertTargets
     backup: BackupStore
+    logs: LogStore
     budget: Budget
     prices: Mapping[str, Price]
     """Of every cloud model that is configured."""

@@ -319,7 +319,7 @@ SERVICES: Final = (
         metrics=Metrics(port=9090),
         memory_mib=1280,
         cpus=2,
-        volumes=(Volume(name="data", path="/prometheus", owner=(65534, 65534)),),
+        volumes=(Volume(name="data", path="/prometheus", owner=(65534, 65534), backup=False, telemetry=True),),
         stop_seconds=60,
     ),
     Service(
@@ -351,7 +351,6 @@ SERVICES: Final = (
         ports=(Port(number=3000, direct=True),),
         calls=(
             Call(to="prometheus", routes=("GET,POST /api/v1/",)),
-            Call(to="loki", routes=("GET /loki/api/v1/",)),
             Call(to="alertmanager", routes=("GET,POST,DELETE /api/v2/",)),
         ),
         probe=Probe(port=3000, path="/api/health"),
@@ -360,20 +359,26 @@ SERVICES: Final = (
         cpus=1,
         volumes=(Volume(name="data", path="/var/lib/grafana", owner=(472, 472)),),
     ),
+    # Slot 37 was Loki's.
     Service(
-        name="loki",
+        name="victorialogs",
         single=True,
-        slot=37,
+        slot=40,
         role="control",
         purpose="Logs and the audit trail",
         resource="CPU",
-        image="loki",
+        image="victorialogs",
         user="10001:10001",
-        ports=(Port(number=3100, routes=("GET,POST /loki/api/v1/", "GET /ready")),),
-        probe=Probe(port=3100, path="/ready"),
-        metrics=Metrics(port=3100),
+        ports=(
+            # Its web page and queries, for operators.
+            Port(number=9428, routes=("GET,POST /select/",), direct=True),
+            # A port of its own, so that whoever may read logs cannot write any.
+            Port(number=9427, name="ingest", target=9428, routes=("POST /insert/native",)),
+        ),
+        probe=Probe(port=9428, path="/health"),
+        metrics=Metrics(port=9428),
         memory_mib=512,
         cpus=1,
-        volumes=(Volume(name="data", path="/loki", owner=(10001, 10001)),),
+        volumes=(Volume(name="data", path="/victoria-logs-data", owner=(10001, 10001), backup=False, telemetry=True),),
     ),
 )

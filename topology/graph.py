@@ -7,7 +7,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Final
 
 from topology.egress import Outside, outside
-from topology.model import Call, Edge, Instance, Node, Port, Protocol, Service, VolumeRead
+from topology.model import Call, Edge, Instance, Node, Port, Protocol, Service, Volume, VolumeRead
 from topology.network import EGRESS_PORT, MAX_SLOT, METRICS_PORT
 from topology.routes import route
 
@@ -188,6 +188,15 @@ def with_egress(services: Iterable[Service], groups: Mapping[str, tuple[str, ...
                 )
 
     return tuple(replace(s, egress=tuple(dict.fromkeys(hosts(s)))) for s in services)
+
+
+def with_backups(services: Iterable[Service], *, telemetry: bool) -> tuple[Service, ...]:
+    """The table whose metrics and logs are backed up, or not."""
+
+    def chosen(volume: Volume) -> Volume:
+        return replace(volume, backup=telemetry) if volume.telemetry else volume
+
+    return tuple(replace(s, volumes=tuple(map(chosen, s.volumes))) for s in services)
 
 
 def with_ports(services: Iterable[Service], ports: Mapping[str, int]) -> tuple[Service, ...]:

@@ -4,7 +4,7 @@ Renovate updates it with a custom regex manager, so each reference is one string
 `reference="(?<depName>[^:@"]+):(?<currentValue>[^@"]+)(?:@(?<currentDigest>sha256:[a-f0-9]{64}))?"`, docker
 datasource. Digests are those of the index, so that one reference serves all platforms. A missing digest means that it
 could not be resolved from any source at hand; it is never filled in by hand. `n8n` and `n8n-runners` move together,
-and so do `qdrant` and `qdrant-gpu`.
+and so do `qdrant` and `qdrant-gpu`, and `victorialogs` and `vlagent`.
 """
 
 from collections.abc import Mapping
@@ -122,11 +122,11 @@ IMAGES: Final[Mapping[str, Image]] = {
     "grafana": Image(
         reference="docker.io/grafana/grafana:13.2.2@sha256:ac461fb352abc50da10a51c7d02462e9c05488f11f53f14b3ad79a8145f638a0",
     ),
-    "loki": Image(
-        reference="docker.io/grafana/loki:3.7.8@sha256:1107dd5274e0ada47e42472b7a7e71f3b2a2fe878878108f3e2f9e51528f0193",
+    "victorialogs": Image(
+        reference="docker.io/victoriametrics/victoria-logs:v1.52.0@sha256:47b820890d64c4575a2a0a46415dcd8a4fd59a0f1fcd6a377693d7aea639442e",
     ),
-    "alloy": Image(
-        reference="docker.io/grafana/alloy:v1.19.2@sha256:b8ec653c44235fbe910879145dac3597d66b0aaecf60bcbbe82580767771a839",
+    "vlagent": Image(
+        reference="docker.io/victoriametrics/vlagent:v1.52.0",
     ),
     "node-exporter": Image(
         reference="docker.io/prom/node-exporter:v1.12.1@sha256:1b4e4438faca4dd7e001dd445d161a4a2091b0fededa84093b3a8dfeae1f1be0",

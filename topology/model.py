@@ -112,6 +112,8 @@ class Volume:
     """uid and gid that must be able to write it."""
     backup: bool = True
     """False for what can be downloaded or computed again."""
+    telemetry: bool = False
+    """Metrics and logs: backed up where the setting `backup.telemetry` asks for it."""
     setting: Literal["model_path", "qdrant_storage"] | None = None
     """The setting that may place it elsewhere on the host."""
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 import pulumi
 import pulumi_docker as docker
 
+from render.logs import CONTAINER_LABELS
 from topology.model import Rule, Service
 
 PROXY_UID_BASE: Final = 20000
@@ -132,7 +133,7 @@ def hardened(
         ],
         "restart": "unless-stopped",
         "log_driver": "json-file",
-        "log_opts": {"max-size": "10m", "max-file": "3"},
+        "log_opts": {"max-size": "10m", "max-file": "3", "labels": ",".join(CONTAINER_LABELS)},
         "init": True,
         "must_run": True,
         "dns": ["127.0.0.1"],

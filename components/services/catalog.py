@@ -21,7 +21,6 @@ from components.services.interpreter import Interpreter
 from components.services.kong import Kong
 from components.services.litellm import LiteLLM
 from components.services.log_shipper import LogShipper
-from components.services.loki import Loki
 from components.services.n8n import N8n, N8nRunners, N8nWorker
 from components.services.node_exporter import NodeExporter
 from components.services.ocr import Ocr
@@ -31,6 +30,7 @@ from components.services.prometheus import Prometheus
 from components.services.qdrant import Qdrant, QdrantReplica, QdrantWitness
 from components.services.redis import Redis
 from components.services.redis_exporter import RedisExporter
+from components.services.victorialogs import VictoriaLogs
 from components.services.vllm import Vllm
 from components.services.whisper import Whisper
 
@@ -60,7 +60,6 @@ COMPONENTS: Final[Mapping[str, type[ServiceComponent]]] = {
     "kong": Kong,
     "litellm": LiteLLM,
     "log-shipper": LogShipper,
-    "loki": Loki,
     "n8n": N8n,
     "n8n-runners": N8nRunners,
     "n8n-worker": N8nWorker,
@@ -74,6 +73,7 @@ COMPONENTS: Final[Mapping[str, type[ServiceComponent]]] = {
     "qdrant-witness": QdrantWitness,
     "redis": Redis,
     "redis-exporter": RedisExporter,
+    "victorialogs": VictoriaLogs,
     "vllm": Vllm,
     "whisper": Whisper,
 }

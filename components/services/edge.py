@@ -5,7 +5,7 @@ import pulumi
 from components.platform.context import ServiceArgs
 from components.platform.pod import Pod, PodArgs
 from components.platform.public_certificate import public_certificate
-from render.edge import BODY_MIB, edge_server
+from render.edge import BODY_MIB, edge_server, log_rotation
 
 # The image renders its templates at start, from a folder that is root's: ours take the place of its own in a copy. The
 # tmpfs hides the folders that ModSecurity keeps bodies in.
@@ -14,6 +14,7 @@ _START = (
     "cp -f /config/default.conf.template /tmp/templates/conf.d/default.conf.template && "
     "mkdir -p /tmp/modsecurity/data /tmp/modsecurity/upload /tmp/modsecurity/tmp && "
     "export NGINX_ENVSUBST_TEMPLATE_DIR=/tmp/templates && "
+    f"{log_rotation()} && "
     "exec /docker-entrypoint.sh nginx -g 'daemon off;'"
 )
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
-from lab.images.entry import NO_IMAGE, Entry, debian_program, stand_in
+from engine.toolchain import VICTORIA_LOGS, pinned_version
+from lab.images.entry import NO_IMAGE, Entry, Folder, debian_program, stand_in
 from lab.images.recipes import LITELLM
 from lab.images.services import own_entry
 from render.docs import table
@@ -261,8 +262,8 @@ def _observability() -> Mapping[str, Entry]:
             folders={"/var/lib/grafana": (472, 0, 0o755)},
             users={"grafana": (472, 472, "/usr/share/grafana")},
         ),
-        "loki": replace(stand_in("loki", "/usr/bin/loki"), folders={"/loki": (10001, 10001, 0o755)}),
-        "alloy": stand_in("alloy", "/bin/alloy"),
+        "victorialogs": _victorialogs("victoria-logs", {"/victoria-logs-data": (10001, 10001, 0o755)}),
+        "vlagent": _victorialogs("vlagent", {"/vlagent-data": (0, 0, 0o755)}),
         "node-exporter": debian_program(
             "/usr/bin/prometheus-node-exporter", "/bin/node_exporter", "Debian's node exporter"
         ),
@@ -280,6 +281,19 @@ def _observability() -> Mapping[str, Entry]:
             trusts_lab=True,
         ),
     }
+
+
+def _victorialogs(program: str, folders: Mapping[str, Folder]) -> Entry:
+    """As its maker's image: a static program at the root, and no shell."""
+    return Entry(
+        real=True,
+        reason="built from its Go module",
+        version=pinned_version(VICTORIA_LOGS),
+        not_covered="the C library that its maker's build compresses with: the lab's is pure Go",
+        layers=("victorialogs",),
+        folders=folders,
+        entrypoint=(f"/{program}-prod",),
+    )
 
 
 def _own() -> Mapping[str, Entry]:

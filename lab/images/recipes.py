@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from engine.toolchain import VICTORIA_LOGS, VLAGENT, BuildError, build, pinned_version
 from lab.images.client import debian_mirror as _mirror
 from lab.images.client import run as _run
 from lab.images.layers import LayerError, Recipe
@@ -167,6 +168,19 @@ def _busybox(root: Path) -> None:
     _write(root / "etc/group", "root:x:0:\n")
 
 
+def _victorialogs(root: Path) -> None:
+    """Log store and shipper, each alone at the root as its maker's image has it, with what Docker and Go look for."""
+    try:
+        for tool in (VICTORIA_LOGS, VLAGENT):
+            shutil.copy(build(tool), root / f"{tool.name}-prod")
+    except BuildError as error:
+        raise LayerError(str(error)) from error
+    (root / "tmp").mkdir()
+    (root / "tmp").chmod(0o1777)
+    _write(root / "etc/passwd", "root:x:0:0:root:/root:/sbin/nologin\n")
+    _write(root / "etc/group", "root:x:0:\n")
+
+
 def _service(key: str, root: Path) -> None:
     """The packages of one of the program's own services, from its locked requirements."""
     layout = LAYOUTS[key]
@@ -231,6 +245,12 @@ RECIPES: Final[Mapping[str, Recipe]] = {
             f"{PYTHON} {NODE} {LITELLM} {PRISMA} {_stamp(_litellm)} {content()}",
             _litellm,
             python=True,
+        ),
+        Recipe(
+            "victorialogs",
+            "VictoriaLogs and vlagent: 90 seconds",
+            f"{pinned_version(VICTORIA_LOGS)} {_stamp(_victorialogs)}",
+            _victorialogs,
         ),
         Recipe("n8n", "n8n: 2 minutes", f"{N8N} {NODE} {_stamp(_n8n)}", _n8n),
     )

@@ -1,6 +1,6 @@
 """What the contract tests share: the real programs, folders that unprivileged ones can use, and free ports.
 
-Not every file has its program here. Kong, Qdrant, vLLM, Grafana, Loki and Alloy are in no package; LiteLLM and CrowdSec
+Not every file has its program here. Kong, Qdrant, vLLM and Grafana are in no package; LiteLLM and CrowdSec
 are, and too heavy for a test tier of seconds. Their files are checked for form and content in `tests/unit`, and run in
 the lab where that has the program.
 """

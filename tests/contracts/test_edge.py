@@ -8,13 +8,14 @@ import socket
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from render.edge import edge_server
+from render.edge import edge_server, log_rotation
 from tests.contracts.conftest import Tool, certificate, free_port, servers_folder, serving, write
 
 pytestmark = pytest.mark.contract
@@ -149,6 +150,28 @@ def test_a_flood_is_refused_beyond_the_burst(edge: tuple[int, int, Path]) -> Non
     found = statuses(ask(edge[0], times=100))
     assert set(found) == {200, 429}
     assert found.count(200) >= 30
+
+
+def test_logs_give_way_to_new_ones_and_one_older_is_kept(tool: Tool, backend: int) -> None:
+    """Started as the component does it: the shell goes on in the background and becomes nginx."""
+    nginx = tool("nginx")
+    ports = free_port(), free_port()
+    with servers_folder() as folder:
+        certificate(folder)
+        file = write(folder / "nginx.conf", configuration(nginx, folder, ports, backend))
+        most = 4000
+        start = f"{log_rotation(str(folder), most, 0.2)} && exec {nginx} -c {file} -e {folder}/edge-error.log"
+        log, older = folder / "edge-access.log", folder / "edge-access.log.1"
+        with serving(["sh", "-c", start], ports[1], folder / "log"):
+            rotated, end = set(), time.monotonic() + 60
+            while len(rotated) < 3 and time.monotonic() < end:
+                ask(ports[0], times=10)
+                if older.exists():
+                    rotated.add(older.stat().st_ino)
+                time.sleep(0.1)
+            assert len(rotated) == 3, "nginx goes on into the file that it opened first"
+            assert sorted(path.name for path in folder.glob("edge-access*")) == [log.name, older.name]
+            assert older.stat().st_size > most
 
 
 def test_the_image_s_templating_leaves_nginx_s_variables_alone() -> None:

@@ -147,7 +147,7 @@ def attacker(mesh: Mesh, node: str, network: str = INNER, routes: Iterable[tuple
     """
     client = mesh.docker(node)
     name = f"{NAME}-{secrets.token_hex(4)}"
-    image = mesh.containers(node)[f"{PREFIX}-log-shipper"]["Image"]  # on each node, with all that Debian has
+    image = mesh.containers(node)[f"{PREFIX}-node-exporter"]["Image"]  # on each node, with all that Debian has
     client.create_container(
         image,
         entrypoint=["sleep", "1800"],

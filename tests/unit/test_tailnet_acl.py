@@ -50,8 +50,8 @@ def test_known_edges_of_the_architecture_pass() -> None:
     acl = Acl(acl_policy(GRAPHS["two nodes"], [YOU]))
     for port in (8000, 8001, 8002, 8003, 8004, 8005, 6333):
         assert acl.allows(node_tag("oracle1"), node_tag("thanos"), port)
-    assert acl.allows(node_tag("thanos"), node_tag("oracle1"), 3100)
-    for port in (5432, 6379, 22, 2375):
+    assert acl.allows(node_tag("thanos"), node_tag("oracle1"), 9427)
+    for port in (5432, 6379, 22, 2375, 9428):
         assert not acl.allows(node_tag("thanos"), node_tag("oracle1"), port)
 
 

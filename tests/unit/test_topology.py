@@ -37,7 +37,7 @@ CONTAINERS = (
     ("ocr", "thanos", 8005, "GPU"),
     ("postgres", "oracle1", 5432, "RAM"),
     ("alertmanager", "oracle1", 9093, "CPU"),
-    ("loki", "oracle1", 3100, "CPU"),
+    ("victorialogs", "oracle1", 9428, "CPU"),
 )
 PUBLIC = {"edge": 443}
 EACH_NODE = {"node-exporter", "blackbox-exporter", "log-shipper", "backup"}
@@ -80,7 +80,7 @@ def test_only_foreign_code_runs_under_gvisor() -> None:
 
 def test_each_port_of_the_architecture_is_published_for_operators_unless_it_is_a_database() -> None:
     for name, node, number, _ in ARCHITECTURE + CONTAINERS:
-        closed = name in ("redis", "postgres", "loki")
+        closed = name in ("redis", "postgres")
         assert (number in TWO.direct_ports(node)) is not closed, name
 
 
@@ -97,6 +97,7 @@ def test_each_port_of_the_architecture_is_published_for_operators_unless_it_is_a
         ("edge", {GATEWAY}),
         ("embeddings-cpu", {"agents", "litellm"}),
         ("grafana", set()),
+        ("victorialogs", {"log-shipper"}),
     ],
 )
 def test_callers(service: str, callers: set[str]) -> None:
@@ -191,7 +192,7 @@ def test_what_a_node_publishes() -> None:
     scraped = {instance.service for instance, port in published[METRICS_PORT] if port is None}
     assert scraped == {s.name for s in TWO.on("thanos")} | {GATEWAY}
     control = TWO.published("oracle1")
-    assert set(control) == {3000, 3100, 5678, 6334, 6337, 8000, 8080, 8081, 8082, 9090, 9093}
+    assert set(control) == {3000, 5678, 6334, 6337, 8000, 8080, 8081, 8082, 9090, 9093, 9427, 9428}
     assert METRICS_PORT not in control
 
 
@@ -348,7 +349,7 @@ def test_databases_are_known_by_identity_alone() -> None:
 def test_apps_that_leave_routes_open_have_an_allow_list() -> None:
     listed = {s.name for s in SERVICES for p in s.ports if p.routes}
     models = {"vllm", "embeddings", "embeddings-cpu", "whisper", "ocr"}
-    assert listed == models | {"interpreter", "agents", "litellm", "loki"}
+    assert listed == models | {"interpreter", "agents", "litellm", "victorialogs"}
 
 
 def covers(wide: Route, narrow: Route) -> bool:

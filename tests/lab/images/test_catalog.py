@@ -55,8 +55,6 @@ PENDING = frozenset(
         "n8n-runners",
         "waf",
         "crowdsec",
-        "loki",
-        "alloy",
         "node-exporter",
         "gpu-exporter",
     }

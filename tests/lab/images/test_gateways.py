@@ -1,7 +1,6 @@
-"""The stand-ins of gateway, dashboards, logs and workflows."""
+"""The stand-ins of gateway, dashboards and workflows."""
 
 import base64
-import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,12 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
-from lab.images.standins import alloy, gpu_exporter, grafana, kong, kong_config, loki, n8n, runners
+from lab.images.standins import gpu_exporter, grafana, kong, kong_config, n8n, runners
 from lab.images.standins.common import EVENTS, Answer, Request, Service, events
 from lab.images.standins.redis_counter import RedisCounter, RedisError
 from render.kong import REQUEST_MIB
 from render.kong import kong_config as rendered
-from render.logs import alloy_config
 from tests.lab.images.conftest import Client
 
 Serve = Callable[[Service], Client]
@@ -150,47 +148,6 @@ def test_grafana_lets_its_administrator_in_and_asks_its_sources(serve: Serve, up
     assert (
         client.ask("GET", "/api/datasources/proxy/1/api/v1/query?query=up", None, right)[1]["path"] == "/api/v1/query"
     )
-
-
-def test_logs_go_from_dockers_files_to_loki(serve: Serve, tmp_path: Path) -> None:
-    found = serve(loki.make(loki.Lines(tmp_path / "loki")))
-    log = tmp_path / "containers" / "abc" / "abc-json.log"
-    log.parent.mkdir(parents=True)
-    audit = json.dumps({"log": "access", "caller": "spiffe://agentic-mesh/oracle1/kong"})
-    now = time.strftime("%Y-%m-%dT%H:%M:%S.5Z", time.gmtime())
-    log.write_text(
-        "".join(json.dumps({"log": f"{x}\n", "stream": "stdout", "time": now}) + "\n" for x in ("hi", audit))
-    )
-    config = alloy.parse(alloy_config("oracle1"))
-    assert (config.labels, config.url) == ({"node": "oracle1"}, "http://loki:3100/loki/api/v1/push")
-    config = alloy.Config(str(tmp_path / "containers/*/*-json.log"), config.labels, config.fields, found_url(found))
-    shipper = alloy.Shipper(config, tmp_path)
-    shipper.round()
-    shipper.round()
-
-    def lines(query: str) -> list[str]:
-        from urllib.parse import quote
-
-        _, answer = found.ask("GET", f"/loki/api/v1/query_range?query={quote(query)}")
-        return [line for stream in answer["data"]["result"] for _, line in stream["values"]]
-
-    assert sorted(lines('{node="oracle1"}')) == sorted(["hi", audit])
-    assert lines('{log="access"} |= "kong"') == [audit]
-    assert lines('{node!="oracle1"}') == []
-    assert found.ask("GET", "/loki/api/v1/label/node/values")[1]["data"] == ["oracle1"]
-    assert len(loki.Lines(tmp_path / "loki").held) == 2
-
-
-def found_url(client: Client) -> str:
-    return f"http://127.0.0.1:{client.port}/loki/api/v1/push"
-
-
-def test_lines_wait_while_loki_is_away(tmp_path: Path) -> None:
-    log = tmp_path / "a-json.log"
-    log.write_text(json.dumps({"log": "x\n", "time": "2026-01-01T00:00:00Z"}) + "\n")
-    shipper = alloy.Shipper(alloy.Config(str(log), {}, (), "http://127.0.0.1:1/"), tmp_path)
-    shipper.round()
-    assert (shipper.positions, shipper.counts["errors"]) == ({}, 1)
 
 
 def test_a_runner_is_let_in_with_the_token(serve: Serve) -> None:
