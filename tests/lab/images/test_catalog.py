@@ -19,20 +19,12 @@ from lab.images.services import dockerfile
 from topology.catalog import SERVICES
 from topology.images import BUILDS, IMAGES
 
-ENTRIES = {**catalog(n8n=True), **{f"{key} (no n8n)": entry for key, entry in catalog(n8n=False).items()}}
+ENTRIES = catalog()
 LISTED = pytest.mark.parametrize(("key", "entry"), ENTRIES.items(), ids=ENTRIES)
 
 
-@pytest.mark.parametrize("n8n", [True, False])
-def test_every_image_of_the_program_has_an_entry(n8n: bool) -> None:
-    assert catalog(n8n=n8n).keys() == {*IMAGES, *BUILDS}
-
-
-def test_n8n_is_real_unless_it_is_spared(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("LAB_N8N", raising=False)
-    assert catalog()["n8n"].real
-    monkeypatch.setenv("LAB_N8N", "stand-in")
-    assert not catalog()["n8n"].real
+def test_every_image_of_the_program_has_an_entry() -> None:
+    assert ENTRIES.keys() == {*IMAGES, *BUILDS}
 
 
 @LISTED
@@ -51,8 +43,6 @@ PENDING = frozenset(
         "whisper",
         "comfyui",
         "ocr",
-        "n8n",
-        "n8n-runners",
         "waf",
         "crowdsec",
         "loki",
@@ -89,9 +79,8 @@ def test_an_entry_is_made_of_what_there_is(key: str, entry: Entry) -> None:
 
 @LISTED
 def test_every_service_finds_its_places_for_a_tmpfs(key: str, entry: Entry, tmp_path: Path) -> None:
-    name = key.partition(" ")[0]
-    files = _files(name, entry, authority(tmp_path))
-    for path in tmpfs_of(name):
+    files = _files(key, entry, authority(tmp_path))
+    for path in tmpfs_of(key):
         placed = files[path.replace("/var/run/", "/run/")]
         assert placed.folder
         assert placed.mode == 0o1777
@@ -99,7 +88,7 @@ def test_every_service_finds_its_places_for_a_tmpfs(key: str, entry: Entry, tmp_
 
 @LISTED
 def test_no_file_takes_the_place_of_a_link_of_debian(key: str, entry: Entry, tmp_path: Path) -> None:
-    files = _files(key.partition(" ")[0], entry, authority(tmp_path))
+    files = _files(key, entry, authority(tmp_path))
     assert not [path for path in files if path.startswith(("/bin/", "/sbin/", "/lib/", "/var/run/"))]
 
 

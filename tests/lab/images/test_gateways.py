@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from lab.images.standins import alloy, gpu_exporter, grafana, kong, kong_config, loki, n8n, runners
+from lab.images.standins import alloy, gpu_exporter, grafana, kong, kong_config, loki
 from lab.images.standins.common import EVENTS, Answer, Request, Service, events
 from lab.images.standins.redis_counter import RedisCounter, RedisError
 from render.kong import REQUEST_MIB
@@ -191,21 +191,6 @@ def test_lines_wait_while_loki_is_away(tmp_path: Path) -> None:
     shipper = alloy.Shipper(alloy.Config(str(log), {}, (), "http://127.0.0.1:1/"), tmp_path)
     shipper.round()
     assert (shipper.positions, shipper.counts["errors"]) == ({}, 1)
-
-
-def test_a_runner_is_let_in_with_the_token(serve: Serve) -> None:
-    client = serve(n8n.broker("token"))
-    broker = f"http://127.0.0.1:{client.port}"
-    assert runners.granted(broker, "token") == "granted"
-    assert runners.granted(broker, "wrong") is None
-    assert runners.granted("http://127.0.0.1:1", "token") is None
-
-
-def test_n8n_is_ready_with_its_database(serve: Serve, upstream: Client) -> None:
-    assert serve(n8n.make(("127.0.0.1", upstream.port))).ask("GET", "/healthz/readiness")[0] == 200
-    client = serve(n8n.make(("127.0.0.1", 1)))
-    assert client.ask("GET", "/healthz/readiness")[0] == 503
-    assert client.ask("POST", "/webhook/a/b", "xyz")[1]["bytes"] == 3
 
 
 def test_a_card_gets_hot_on_request(serve: Serve, tmp_path: Path) -> None:
