@@ -62,8 +62,8 @@ KEYS: Final = frozenset(
         "qdrantStorage", "gpuMemoryGib", "gpuDevices", "gpuShares", "models", "modelHub", "domain",
         "publicAddress", "alerts", "backup", "budget", "secretsEpoch", "authorities", "manageTailnet",
         "ports", "prices",
-        "tailnetOperators", "n8nWebhookUrl", "n8nHosts", "allowOldDocker", "allowUnencryptedData", "hostCpus",
-        "hostMemoryGib", "memoryMib", "allowSmallHost",
+        "tailnetOperators", "n8nWebhookUrl", "n8nEditorUrl", "n8nHosts", "allowOldDocker", "allowUnencryptedData",
+        "hostCpus", "hostMemoryGib", "memoryMib", "allowSmallHost",
         "cacheShared", "offPeak",
         "edgeCertificate", *SECRETS,
     }
@@ -228,6 +228,7 @@ class _Reader:
             manage_tailnet=self.get("manageTailnet", checks.BOOLEAN, True),
             tailnet_operators=self.get("tailnetOperators", checks.OPERATORS, ["autogroup:admin"]),
             n8n_webhook_url=self.get("n8nWebhookUrl", checks.URL, f"https://{domain}" if domain else None) or "",
+            n8n_editor_url=self.get("n8nEditorUrl", checks.EDITOR_URL, "http://localhost:5678"),
             n8n_hosts=self.get("n8nHosts", checks.HOSTS, []),
             allow_old_docker=self.get("allowOldDocker", checks.BOOLEAN, False),
             allow_unencrypted_data=self.get("allowUnencryptedData", checks.BOOLEAN, False),

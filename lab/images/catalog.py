@@ -207,7 +207,7 @@ def _workflows() -> Mapping[str, Entry]:
         ),
         "n8n-runners": Entry(
             real=True,
-            reason="n8n's own JavaScript runner, started by a stand-in for its launcher (1.4.7), which is on no registry",
+            reason="n8n's own JavaScript runner, started by a stand-in for its launcher 1.4.7",
             version=N8N,
             not_covered="code in Python, whose runner is on no registry; the launcher's own program",
             layers=layers,
