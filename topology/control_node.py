@@ -200,7 +200,11 @@ SERVICES: Final = (
         metrics=Metrics(port=5678),
         memory_mib=1024,
         cpus=2,
-        volumes=(Volume(name="data", path="/home/node/.n8n", owner=(1000, 1000)),),
+        volumes=(
+            Volume(name="data", path="/home/node/.n8n", owner=(1000, 1000)),
+            # The one folder that n8n 2's nodes for files may use.
+            Volume(name="files", path="/home/node/.n8n-files", owner=(1000, 1000)),
+        ),
         tmpfs=("/tmp", "/home/node/.cache"),
         stop_seconds=45,
     ),
