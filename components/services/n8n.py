@@ -7,6 +7,7 @@ import pulumi
 
 from components.platform.context import NodeContext, ServiceArgs
 from components.platform.pod import Pod, PodArgs
+from render.entrypoint import together
 
 TASK_SECONDS: Final = "300"
 """How long code may run. The launcher's own default is 60, and it hands that on; n8n's is 300 and will be 60."""
@@ -128,7 +129,11 @@ class N8nRunners(pulumi.ComponentResource):
             PodArgs(
                 context=args.context,
                 service=args.service,
-                command=["javascript", "python"],
+                # A launcher that has given one language up goes on with the other, and its health check does not tell.
+                entrypoints=together(
+                    "task-runner-launcher javascript",
+                    "N8N_RUNNERS_LAUNCHER_HEALTH_CHECK_PORT=5683 task-runner-launcher python",
+                ),
                 files={"token": args.context.secret("n8n-runners-token")},
                 env={
                     "N8N_RUNNERS_AUTH_TOKEN_FILE": "/config/token",

@@ -223,7 +223,7 @@ def serve(runner: Runner, environment: Mapping[str, str]) -> None:
     broker, token = (variable(f"N8N_RUNNERS_{name}", environment) for name in ("TASK_BROKER_URI", "AUTH_TOKEN"))
     if not Path(runner.command[0]).exists():
         say(f"{runner.type}: this image has no runner of that type (not covered in the lab); its tasks will time out")
-        return
+        threading.Event().wait()
     try:
         while True:
             while not ready(f"{broker}/healthz"):
