@@ -12,6 +12,8 @@ ROUTES: Final = (
     ("images", "http://comfyui:8003", "/images", True, ("users",)),
     ("ocr", "http://ocr:8005", "/ocr", True, ("users",)),
     ("webhooks", "http://n8n:5678", "/webhook", False, None),
+    ("forms", "http://n8n:5678", "/form", False, None),
+    ("workflow-tools", "http://n8n:5678", "/mcp", False, None),
 )
 REQUESTS_PER_MINUTE: Final = 120
 REQUEST_MIB: Final = 64

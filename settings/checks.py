@@ -175,6 +175,10 @@ def _url(value: object) -> str:
     return str(value).rstrip("/")
 
 
+def _editor_url(value: object) -> str:
+    return str(value).rstrip("/") if re.fullmatch(r"http://localhost:\d{1,5}/?", _text(value)) else _url(value)
+
+
 def _smtp_port(value: object) -> int:
     """STARTTLS (25, 587) names no server before it is encrypted, so that no gateway could let it out by name."""
     if str(value) != "465":
@@ -215,6 +219,9 @@ OPERATORS: Final = Check[tuple[str, ...]](
     _operators,
 )
 URL: Final = Check[str]("an https URL", "https://oracle1.example.com", _url)
+EDITOR_URL: Final = Check[str](
+    "an https URL, or http://localhost:PORT for a tunnel to it", "http://localhost:5678", _editor_url
+)
 WINDOW: Final = Check(
     "a window HH:MM-HH:MM", "22:00-06:00",
     _matching(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d"),

@@ -62,7 +62,7 @@ KEYS: Final = frozenset(
         "qdrantStorage", "gpuMemoryGib", "gpuDevices", "gpuShares", "models", "modelHub", "domain",
         "publicAddress", "alerts", "backup", "budget", "secretsEpoch", "authorities", "manageTailnet",
         "ports", "prices", "logs",
-        "tailnetOperators", "n8nWebhookUrl", "n8nHosts", "allowUnencryptedData", "hostCpus",
+        "tailnetOperators", "n8nWebhookUrl", "n8nEditorUrl", "n8nHosts", "allowUnencryptedData", "hostCpus",
         "hostMemoryGib", "memoryMib", "allowSmallHost",
         "cacheShared", "offPeak",
         "edgeCertificate", *SECRETS,
@@ -229,6 +229,7 @@ class _Reader:
             manage_tailnet=self.get("manageTailnet", checks.BOOLEAN, True),
             tailnet_operators=self.get("tailnetOperators", checks.OPERATORS, ["autogroup:admin"]),
             n8n_webhook_url=self.get("n8nWebhookUrl", checks.URL, f"https://{domain}" if domain else None) or "",
+            n8n_editor_url=self.get("n8nEditorUrl", checks.EDITOR_URL, "http://localhost:5678"),
             n8n_hosts=self.get("n8nHosts", checks.HOSTS, []),
             allow_unencrypted_data=self.get("allowUnencryptedData", checks.BOOLEAN, False),
             host_memory_gib=self.get(

@@ -160,6 +160,8 @@ class Settings:
     tailnet_operators: tuple[str, ...]
     """Logins or groups of the tailnet whose people may operate the nodes."""
     n8n_webhook_url: str
+    n8n_editor_url: str
+    """Where people's browsers open n8n: OAuth providers send them back there, where they are logged in."""
     n8n_hosts: tuple[str, ...]
     """Outside hosts that workflows may call."""
     allow_unencrypted_data: bool

@@ -3,7 +3,7 @@
 from typing import Final
 
 from topology.model import Call, Metrics, Port, Probe, Protocol, Rule, Service, Volume, VolumeRead, Waiver
-from topology.routes import EMBEDDINGS, EMBEDDINGS_READS, MODELS, QDRANT_READS, RESPONSES
+from topology.routes import EMBEDDINGS, EMBEDDINGS_READS, MODELS, N8N_PUBLIC, QDRANT_READS, RESPONSES
 
 _AGENT_TOOLS: Final = (
     Call(to="embeddings", routes=("POST /embed", "POST /v1/embeddings", "GET /info"), fallback="embeddings-cpu"),
@@ -81,7 +81,7 @@ SERVICES: Final = (
             Call(to="whisper", routes=("GET,POST /v1/",)),
             Call(to="comfyui"),
             Call(to="ocr", routes=("GET,POST /v1/",)),
-            Call(to="n8n", routes=("/webhook/", "/webhook-waiting/")),
+            Call(to="n8n", routes=N8N_PUBLIC),
             Call(to="redis"),
         ),
         probe=Probe(port=8007, path="/status/ready"),
@@ -200,7 +200,11 @@ SERVICES: Final = (
         metrics=Metrics(port=5678),
         memory_mib=1024,
         cpus=2,
-        volumes=(Volume(name="data", path="/home/node/.n8n", owner=(1000, 1000)),),
+        volumes=(
+            Volume(name="data", path="/home/node/.n8n", owner=(1000, 1000)),
+            # The one folder that n8n 2's nodes for files may use.
+            Volume(name="files", path="/home/node/.n8n-files", owner=(1000, 1000)),
+        ),
         tmpfs=("/tmp", "/home/node/.cache"),
         stop_seconds=45,
     ),

@@ -22,6 +22,8 @@ MODELS: Final = (
 """Of the model proxy: nobody here needs its other APIs, files, batches, agents and more, and many of them fail."""
 RESPONSES: Final = "POST /v1/responses"
 """What n8n's OpenAI node asks besides."""
+N8N_PUBLIC: Final = ("/webhook/", "/webhook-waiting/", "/form/", "/form-waiting/", "/mcp/")
+"""What workflows offer to the world, each with a guard of its own; test addresses and the editor are for operators."""
 _ENTRY: Final = re.compile(r"(?:(?P<methods>[A-Z]+(?:,[A-Z]+)*) )?(?P<path>/[^\s?#]*)")
 
 

@@ -68,7 +68,7 @@ SECRETS: Final = (
         rotates=False,
         why_kept="the credentials that n8n stores are sealed with it; rotate with n8n's own export and import",
     ),
-    GeneratedSecret(name="n8n-runners-token", readers=("n8n", "n8n-worker", "n8n-runners")),
+    GeneratedSecret(name="n8n-runners-token", readers=("n8n-worker", "n8n-runners")),
     GeneratedSecret(name="grafana-admin-password", readers=("grafana",)),
     GeneratedSecret(name="crowdsec-bouncer-key", readers=("crowdsec",)),
     GeneratedSecret(

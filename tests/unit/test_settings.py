@@ -78,6 +78,7 @@ REFUSED: dict[str, tuple[Any, ...]] = {
     "prices": ("3", ["m"], {"m": 3}, {"m": {"inputUsd": 3}}, {"m": {"inputUsd": 1, "outputUsd": -1}}),
     "tailnetOperators": ([], "you@example.com", ["*"], ["autogroup:danger-all"], ["tag:agentic-mesh-ci"], [7]),
     "n8nWebhookUrl": ("http://mesh.example.org", "mesh.example.org", "https://localhost", "ftp://mesh.example.org"),
+    "n8nEditorUrl": ("http://mesh.example.org", "http://localhost", "https://localhost", "localhost:5678"),
     "n8nHosts": ("api.example.com", ["api.example.com:443"], ["*"]),
     "allowUnencryptedData": ("no",),
     "hostCpus": ("0", "all", True),
@@ -330,7 +331,7 @@ def test_defaults() -> None:
     assert read.qdrant_storage == "/srv/agentic-mesh/qdrant"
     assert (read.gpu_memory_gib, read.gpu_devices) == (24, ("0",))
     assert (read.models, read.budget, read.backup) == (Models(), Budget(), BackupStore())
-    assert read.n8n_webhook_url == f"https://{DOMAIN}"
+    assert (read.n8n_webhook_url, read.n8n_editor_url) == (f"https://{DOMAIN}", "http://localhost:5678")
     assert (read.n8n_hosts, read.secrets_epoch, read.off_peak) == ((), 1, "22:00-06:00")
     assert "huggingface.co" in read.model_hub
     assert read.tailnet_operators == ("autogroup:admin",)

@@ -19,20 +19,12 @@ from lab.images.services import dockerfile
 from topology.catalog import SERVICES
 from topology.images import BUILDS, IMAGES
 
-ENTRIES = {**catalog(n8n=True), **{f"{key} (no n8n)": entry for key, entry in catalog(n8n=False).items()}}
+ENTRIES = catalog()
 LISTED = pytest.mark.parametrize(("key", "entry"), ENTRIES.items(), ids=ENTRIES)
 
 
-@pytest.mark.parametrize("n8n", [True, False])
-def test_every_image_of_the_program_has_an_entry(n8n: bool) -> None:
-    assert catalog(n8n=n8n).keys() == {*IMAGES, *BUILDS}
-
-
-def test_n8n_is_real_unless_it_is_spared(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("LAB_N8N", raising=False)
-    assert catalog()["n8n"].real
-    monkeypatch.setenv("LAB_N8N", "stand-in")
-    assert not catalog()["n8n"].real
+def test_every_image_of_the_program_has_an_entry() -> None:
+    assert ENTRIES.keys() == {*IMAGES, *BUILDS}
 
 
 @LISTED
@@ -51,8 +43,6 @@ PENDING = frozenset(
         "whisper",
         "comfyui",
         "ocr",
-        "n8n",
-        "n8n-runners",
         "waf",
         "crowdsec",
         "node-exporter",

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from lab.images.standins import gpu_exporter, grafana, kong, kong_config, n8n, runners
+from lab.images.standins import gpu_exporter, grafana, kong, kong_config
 from lab.images.standins.common import EVENTS, Answer, Request, Service, events
 from lab.images.standins.redis_counter import RedisCounter, RedisError
 from render.kong import REQUEST_MIB
@@ -148,21 +148,6 @@ def test_grafana_lets_its_administrator_in_and_asks_its_sources(serve: Serve, up
     assert (
         client.ask("GET", "/api/datasources/proxy/1/api/v1/query?query=up", None, right)[1]["path"] == "/api/v1/query"
     )
-
-
-def test_a_runner_is_let_in_with_the_token(serve: Serve) -> None:
-    client = serve(n8n.broker("token"))
-    broker = f"http://127.0.0.1:{client.port}"
-    assert runners.granted(broker, "token") == "granted"
-    assert runners.granted(broker, "wrong") is None
-    assert runners.granted("http://127.0.0.1:1", "token") is None
-
-
-def test_n8n_is_ready_with_its_database(serve: Serve, upstream: Client) -> None:
-    assert serve(n8n.make(("127.0.0.1", upstream.port))).ask("GET", "/healthz/readiness")[0] == 200
-    client = serve(n8n.make(("127.0.0.1", 1)))
-    assert client.ask("GET", "/healthz/readiness")[0] == 503
-    assert client.ask("POST", "/webhook/a/b", "xyz")[1]["bytes"] == 3
 
 
 def test_a_card_gets_hot_on_request(serve: Serve, tmp_path: Path) -> None:
