@@ -1,10 +1,19 @@
 """The public edge: nginx in front of Kong, with TLS, limits and the WAF's rules."""
 
+from collections.abc import Mapping
 from typing import Final
 
+LOGS: Final = "/var/log/edge"
+"""A folder that the image does not have. Docker fills a new volume from the image's folder of that path, owner and mode
+included: `/var/log/nginx` is root's there, and holds links to the standard output."""
+ACCESS_LOG: Final = f"{LOGS}/edge-access.log"
+ERROR_LOG: Final = f"{LOGS}/edge-error.log"
 REQUESTS_PER_SECOND: Final = 20
 CONNECTIONS: Final = 40
 BODY_MIB: Final = 64
+"""A document with all that goes with it, as Kong takes it."""
+JSON_MIB: Final = 32
+"""Everything but files, as the agents take it."""
 _NOT_FROM_OUTSIDE: Final = (
     "X-Consumer-ID", "X-Consumer-Username", "X-Consumer-Custom-ID", "X-Credential-Identifier", "X-Anonymous-Consumer",
 )  # fmt: skip
@@ -15,6 +24,28 @@ _BODIES: Final = ",".join(
 """What the Core Rule Set does not look at where a prompt is expected."""
 
 
+def edge_environment() -> Mapping[str, str]:
+    """The variables of the image that are not left at its own values. The server template reads none of them."""
+    return {
+        # As many as the container has processors; `auto` counts the host's.
+        "NGINX_WORKER_PROCESSES": "2",
+        "BLOCKING_PARANOIA": "1",
+        "ANOMALY_INBOUND": "5",
+        "ALLOWED_METHODS": "GET HEAD POST PUT PATCH DELETE OPTIONS",
+        "MODSEC_REQ_BODY_LIMIT": str(BODY_MIB << 20),
+        "MODSEC_REQ_BODY_NOFILES_LIMIT": str(JSON_MIB << 20),
+        # A copy of each uploaded file in /tmp, which is memory, that no rule reads.
+        "MODSEC_TMP_SAVE_UPLOADED_FILES": "off",
+        # Answers are streams of models; reading them whole would hold them back.
+        "MODSEC_RESP_BODY_ACCESS": "off",
+        "MODSEC_AUDIT_ENGINE": "RelevantOnly",
+        # Without request headers: they hold keys, and the log is kept.
+        "MODSEC_AUDIT_LOG_PARTS": "AFHZ",
+        "ACCESSLOG": ACCESS_LOG,
+        "ERRORLOG": ERROR_LOG,
+    }
+
+
 def edge_server(domain: str, sidecar: str) -> str:
     """The server template that replaces the image's own.
 
@@ -22,6 +53,7 @@ def edge_server(domain: str, sidecar: str) -> str:
     """
     none = "\n".join(f'        proxy_set_header {name} "";' for name in _NOT_FROM_OUTSIDE)
     return f"""\
+server_tokens off;
 limit_req_zone $binary_remote_addr zone=requests:10m rate={REQUESTS_PER_SECOND}r/s;
 limit_conn_zone $binary_remote_addr zone=connections:10m;
 
@@ -52,7 +84,7 @@ server {{
     client_body_timeout 30s;
 
     # With the client's address, not the proxy's: it is what the intrusion detection reads.
-    access_log /var/log/nginx/edge-access.log combined;
+    access_log {ACCESS_LOG} combined;
 
     # Prompts hold code and markup. Their bodies are data for a model; the rest of the request is still looked at.
     modsecurity_rules "
@@ -86,6 +118,9 @@ server {{
 
 server {{
     listen 8443 ssl proxy_protocol default_server;
+    set_real_ip_from {sidecar};
+    real_ip_header proxy_protocol;
+    access_log {ACCESS_LOG} combined;
     ssl_certificate /config/certificate.pem;
     ssl_certificate_key /config/key.pem;
     return 421;

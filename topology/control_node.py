@@ -28,7 +28,7 @@ SERVICES: Final = (
         metrics=None,
         memory_mib=512,
         cpus=2,
-        volumes=(Volume(name="logs", path="/var/log/nginx", owner=(101, 101), backup=False),),
+        volumes=(Volume(name="logs", path="/var/log/edge", owner=(101, 101), backup=False),),
         tmpfs=("/tmp", "/var/cache/nginx"),
         waivers=(
             Waiver(
