@@ -1,4 +1,4 @@
-"""The public edge: nginx in front of Kong, with TLS, limits and the WAF's rules."""
+"""The public edge: nginx in front of Kong, with TLS, limits and the WAF's rules; CrowdSec, which reads its logs."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -8,6 +8,7 @@ LOGS: Final = "/var/log/edge"
 included: `/var/log/nginx` is root's there, and holds links to the standard output."""
 ACCESS_LOG: Final = f"{LOGS}/edge-access.log"
 ERROR_LOG: Final = f"{LOGS}/edge-error.log"
+CROWDSEC_PORT: Final = 8082
 REQUESTS_PER_SECOND: Final = 20
 CONNECTIONS: Final = 40
 BODY_MIB: Final = 64
@@ -138,11 +139,17 @@ server {{
 
 
 def crowdsec_local() -> str:
-    """`config.yaml.local`: where the local API and the metrics listen."""
-    return """\
+    """`config.yaml.local`: where the local API and the metrics listen, and which of the hub's branches is used.
+
+    Without a branch every `cscli ... install` at start first asks the makers for their newest version, and the start
+    fails while they do not answer, although everything it installs is there.
+    """
+    return f"""\
 api:
   server:
-    listen_uri: 0.0.0.0:8082
+    listen_uri: 0.0.0.0:{CROWDSEC_PORT}
+cscli:
+  hub_branch: master
 prometheus:
   enabled: true
   level: full
@@ -151,12 +158,24 @@ prometheus:
 """
 
 
+def crowdsec_environment() -> Mapping[str, str]:
+    """The image's variables that are set, but for the bouncer's key."""
+    return {
+        "COLLECTIONS": "crowdsecurity/nginx",
+        "DISABLE_ONLINE_API": "true",
+        "LEVEL_INFO": "true",
+        # The address that the image's own credentials name has the image's own port.
+        "LOCAL_API_URL": f"http://127.0.0.1:{CROWDSEC_PORT}",
+    }
+
+
 def crowdsec_acquisition() -> str:
-    """What is read: the edge's access and error logs."""
-    return """\
+    """What is read: the edge's access and error logs, which may not be there yet when CrowdSec starts."""
+    return f"""\
 filenames:
-  - /var/log/edge/edge-access.log
-  - /var/log/edge/edge-error.log
+  - {ACCESS_LOG}
+  - {ERROR_LOG}
+force_inotify: true
 labels:
   type: nginx
 """

@@ -37,12 +37,17 @@ def content() -> str:
 
 
 def fill(root: Path) -> None:
-    """Put the rules where the image has them: `/opt/owasp-crs`, linked from `/etc/modsecurity.d`."""
+    """Put the rules where the image has them: `/opt/owasp-crs`, linked from `/etc/modsecurity.d`.
+
+    With them goes what else its user owns and writes at start.
+    """
     install(root / "opt/owasp-crs")
-    for path in (root / "opt/owasp-crs", *(root / "opt/owasp-crs").rglob("*")):
+    for name in ("etc/modsecurity.d", "etc/nginx"):
+        (root / name).mkdir(parents=True)
+    (root / "etc/nginx/nginx.conf").touch()
+    owned = ("opt/owasp-crs", "etc/modsecurity.d", "etc/nginx")
+    for path in (path for name in owned for path in (root / name, *(root / name).rglob("*"))):
         os.chown(path, NGINX, NGINX)
-    (root / "etc/modsecurity.d").mkdir(parents=True)
-    os.chown(root / "etc/modsecurity.d", NGINX, NGINX)
     (root / "etc/modsecurity.d/owasp-crs").symlink_to("/opt/owasp-crs")
 
 
