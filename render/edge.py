@@ -1,13 +1,22 @@
-"""The public edge: nginx in front of Kong, with TLS, limits and the WAF's rules."""
+"""The public edge: nginx in front of Kong, with TLS, limits and the WAF's rules; CrowdSec, which reads its logs."""
 
+from collections.abc import Mapping
 from typing import Final
 
+LOGS: Final = "/var/log/edge"
+"""A folder that the image does not have. Docker fills a new volume from the image's folder of that path, owner and mode
+included: `/var/log/nginx` is root's there, and holds links to the standard output."""
+ACCESS_LOG: Final = f"{LOGS}/edge-access.log"
+ERROR_LOG: Final = f"{LOGS}/edge-error.log"
+CROWDSEC_PORT: Final = 8082
 REQUESTS_PER_SECOND: Final = 20
 CONNECTIONS: Final = 40
 BODY_MIB: Final = 64
 LOG_MIB: Final = 50
 """A log file above this gives way to a new one; one older is kept beside it."""
-LOGS: Final = ("edge-access.log", "edge-error.log")
+"""A document with all that goes with it, as Kong takes it."""
+JSON_MIB: Final = 32
+"""Everything but files, as the agents take it."""
 _NOT_FROM_OUTSIDE: Final = (
     "X-Consumer-ID", "X-Consumer-Username", "X-Consumer-Custom-ID", "X-Credential-Identifier", "X-Anonymous-Consumer",
 )  # fmt: skip
@@ -18,6 +27,28 @@ _BODIES: Final = ",".join(
 """What the Core Rule Set does not look at where a prompt is expected."""
 
 
+def edge_environment() -> Mapping[str, str]:
+    """The variables of the image that are not left at its own values. The server template reads none of them."""
+    return {
+        # As many as the container has processors; `auto` counts the host's.
+        "NGINX_WORKER_PROCESSES": "2",
+        "BLOCKING_PARANOIA": "1",
+        "ANOMALY_INBOUND": "5",
+        "ALLOWED_METHODS": "GET HEAD POST PUT PATCH DELETE OPTIONS",
+        "MODSEC_REQ_BODY_LIMIT": str(BODY_MIB << 20),
+        "MODSEC_REQ_BODY_NOFILES_LIMIT": str(JSON_MIB << 20),
+        # A copy of each uploaded file in /tmp, which is memory, that no rule reads.
+        "MODSEC_TMP_SAVE_UPLOADED_FILES": "off",
+        # Answers are streams of models; reading them whole would hold them back.
+        "MODSEC_RESP_BODY_ACCESS": "off",
+        "MODSEC_AUDIT_ENGINE": "RelevantOnly",
+        # Without request headers: they hold keys, and the log is kept.
+        "MODSEC_AUDIT_LOG_PARTS": "AFHZ",
+        "ACCESSLOG": ACCESS_LOG,
+        "ERRORLOG": ERROR_LOG,
+    }
+
+
 def edge_server(domain: str, sidecar: str) -> str:
     """The server template that replaces the image's own.
 
@@ -25,6 +56,7 @@ def edge_server(domain: str, sidecar: str) -> str:
     """
     none = "\n".join(f'        proxy_set_header {name} "";' for name in _NOT_FROM_OUTSIDE)
     return f"""\
+server_tokens off;
 limit_req_zone $binary_remote_addr zone=requests:10m rate={REQUESTS_PER_SECOND}r/s;
 limit_conn_zone $binary_remote_addr zone=connections:10m;
 
@@ -55,7 +87,7 @@ server {{
     client_body_timeout 30s;
 
     # With the client's address, not the proxy's: it is what the intrusion detection reads.
-    access_log /var/log/nginx/edge-access.log combined;
+    access_log {ACCESS_LOG} combined;
 
     # Prompts hold code and markup. Their bodies are data for a model; the rest of the request is still looked at.
     modsecurity_rules "
@@ -89,6 +121,9 @@ server {{
 
 server {{
     listen 8443 ssl proxy_protocol default_server;
+    set_real_ip_from {sidecar};
+    real_ip_header proxy_protocol;
+    access_log {ACCESS_LOG} combined;
     ssl_certificate /config/certificate.pem;
     ssl_certificate_key /config/key.pem;
     return 421;
@@ -105,13 +140,13 @@ server {{
 """
 
 
-def log_rotation(folder: str = "/var/log/nginx", most: int = LOG_MIB << 20, seconds: float = 60) -> str:
+def log_rotation(folder: str = LOGS, most: int = LOG_MIB << 20, seconds: float = 60) -> str:
     """A shell command, for before the shell becomes nginx: in the background it keeps the log files small.
 
     nginx writes on to a renamed file until it is told to open its logs again; the intrusion detection follows by name.
     A size is in bytes.
     """
-    files = " ".join(f"{folder}/{name}" for name in LOGS)
+    files = " ".join(f"{folder}/{log.rpartition('/')[2]}" for log in (ACCESS_LOG, ERROR_LOG))
     return (
         # Before it is nginx, the signal would end the shell.
         f'{{ while sleep {seconds:g} && kill -0 $$; do [ "$(cat /proc/$$/comm)" = nginx ] || continue; moved=""; '
@@ -122,11 +157,17 @@ def log_rotation(folder: str = "/var/log/nginx", most: int = LOG_MIB << 20, seco
 
 
 def crowdsec_local() -> str:
-    """`config.yaml.local`: where the local API and the metrics listen."""
-    return """\
+    """`config.yaml.local`: where the local API and the metrics listen, and which of the hub's branches is used.
+
+    Without a branch every `cscli ... install` at start first asks the makers for their newest version, and the start
+    fails while they do not answer, although everything it installs is there.
+    """
+    return f"""\
 api:
   server:
-    listen_uri: 0.0.0.0:8082
+    listen_uri: 0.0.0.0:{CROWDSEC_PORT}
+cscli:
+  hub_branch: master
 prometheus:
   enabled: true
   level: full
@@ -135,7 +176,24 @@ prometheus:
 """
 
 
+def crowdsec_environment() -> Mapping[str, str]:
+    """The image's variables that are set, but for the bouncer's key."""
+    return {
+        "COLLECTIONS": "crowdsecurity/nginx",
+        "DISABLE_ONLINE_API": "true",
+        "LEVEL_INFO": "true",
+        # The address that the image's own credentials name has the image's own port.
+        "LOCAL_API_URL": f"http://127.0.0.1:{CROWDSEC_PORT}",
+    }
+
+
 def crowdsec_acquisition() -> str:
-    """What is read: the edge's access and error logs."""
-    files = "".join(f"  - /var/log/edge/{name}\n" for name in LOGS)
-    return f"filenames:\n{files}labels:\n  type: nginx\n"
+    """What is read: the edge's access and error logs, which may not be there yet when CrowdSec starts."""
+    return f"""\
+filenames:
+  - {ACCESS_LOG}
+  - {ERROR_LOG}
+force_inotify: true
+labels:
+  type: nginx
+"""

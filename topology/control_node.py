@@ -26,10 +26,12 @@ SERVICES: Final = (
         calls=(Call(to="kong"),),
         probe=Probe(port=8090, path="/healthz"),
         metrics=None,
-        memory_mib=512,
+        # One document of the largest size: ModSecurity holds ten times what it reads, and bodies lie in a tmpfs.
+        memory_mib=896,
         cpus=2,
-        volumes=(Volume(name="logs", path="/var/log/nginx", owner=(101, 101), backup=False),),
+        volumes=(Volume(name="logs", path="/var/log/edge", owner=(101, 101), backup=False),),
         tmpfs=("/tmp", "/var/cache/nginx"),
+        tmpfs_mib=(("/tmp", 32),),
         waivers=(
             Waiver(
                 rule=Rule.READ_ONLY_ROOT,

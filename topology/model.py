@@ -190,6 +190,9 @@ class Service:
     """It sees each volume of its node that wants a backup, below `/backup`."""
     host_mounts: tuple[HostMount, ...] = ()
     tmpfs: tuple[str, ...] = ("/tmp",)
+    """Writable places in memory, which counts as the container's."""
+    tmpfs_mib: tuple[tuple[str, int], ...] = ()
+    """Path and size of those that `tmpfs_sizes` would not suit."""
     waivers: tuple[Waiver, ...] = ()
     start_seconds: int = 300
     """How long the deploy waits for it to get healthy: two dozen services start at once on a host of two cores."""
@@ -208,6 +211,15 @@ class Service:
             if port.name == name:
                 return port
         raise KeyError(f"service {self.name!r} has no port {name!r}")
+
+    def tmpfs_sizes(self) -> Mapping[str, int]:
+        """MiB by path: a quarter of the container's memory, at most 1 GiB, where the table says nothing else.
+
+        A full one is an error of the program that filled it; one larger than the memory would end the container.
+        """
+        quarter = max(1, min(self.memory_mib // 4, 1024))
+        given = dict(self.tmpfs_mib)
+        return {path: min(given.get(path, quarter), self.memory_mib // 2) for path in self.tmpfs}
 
     def waived(self, rule: Rule) -> tuple[str, ...]:
         """Values of the waivers for `rule` (empty tuple: not waived)."""

@@ -147,8 +147,8 @@ def tmpfs(service: Service) -> Mapping[str, str]:
     """Writable places that do not outlive the container; not executable unless waived."""
     executable = service.waived(Rule.WRITABLE_EXEC)
     return {
-        path: f"rw,nosuid,nodev,{'exec' if path in executable else 'noexec'},mode=1777,size=1g"
-        for path in service.tmpfs
+        path: f"rw,nosuid,nodev,{'exec' if path in executable else 'noexec'},mode=1777,size={mib}m"
+        for path, mib in service.tmpfs_sizes().items()
     }
 
 

@@ -4,11 +4,13 @@ import pulumi
 
 from components.platform.context import ServiceArgs
 from components.platform.pod import Pod, PodArgs
-from render.edge import crowdsec_acquisition, crowdsec_local
+from render.edge import crowdsec_acquisition, crowdsec_environment, crowdsec_local
 
-# The image keeps its configuration on the data volume; ours is put there before each start.
+# The image keeps its configuration on a volume; ours is put there before each start. It registers a bouncer only where
+# none has that name, so that the one from before goes first: its key may have been another.
 _START = (
-    "mkdir -p /etc/crowdsec && cp -f /config/config.yaml.local /config/acquis.yaml /etc/crowdsec/ && "
+    "cp -f /config/config.yaml.local /config/acquis.yaml /etc/crowdsec/ && "
+    "{ [ ! -e /etc/crowdsec/config.yaml ] || cscli -c /etc/crowdsec/config.yaml bouncers delete host || true; } && "
     'BOUNCER_KEY_host="$(cat /config/bouncer-key)" && export BOUNCER_KEY_host && exec /bin/bash /docker_start.sh'
 )
 
@@ -30,11 +32,7 @@ class CrowdSec(pulumi.ComponentResource):
                     "acquis.yaml": crowdsec_acquisition(),
                     "bouncer-key": args.context.secret("crowdsec-bouncer-key"),
                 },
-                env={
-                    "COLLECTIONS": "crowdsecurity/nginx",
-                    "DISABLE_ONLINE_API": "true",
-                    "LEVEL_INFO": "true",
-                },
+                env=crowdsec_environment(),
             ),
             pulumi.ResourceOptions(parent=self),
         )

@@ -5,7 +5,7 @@ import pulumi
 from components.platform.context import ServiceArgs
 from components.platform.pod import Pod, PodArgs
 from components.platform.public_certificate import public_certificate
-from render.edge import BODY_MIB, edge_server, log_rotation
+from render.edge import edge_environment, edge_server, log_rotation
 
 # The image renders its templates at start, from a folder that is root's: ours take the place of its own in a copy. The
 # tmpfs hides the folders that ModSecurity keeps bodies in.
@@ -40,24 +40,7 @@ class Edge(pulumi.ComponentResource):
                     "certificate.pem": certificate,
                     "key.pem": key,
                 },
-                env={
-                    "BACKEND": "http://kong:8000",
-                    "SERVER_NAME": context.settings.domain,
-                    "BLOCKING_PARANOIA": "1",
-                    "ANOMALY_INBOUND": "5",
-                    "ALLOWED_METHODS": "GET HEAD POST PUT PATCH DELETE OPTIONS",
-                    "MODSEC_REQ_BODY_LIMIT": str(BODY_MIB << 20),
-                    "MODSEC_REQ_BODY_NOFILES_LIMIT": str(8 << 20),
-                    # Answers are streams of models; reading them whole would hold them back.
-                    "MODSEC_RESP_BODY_ACCESS": "off",
-                    "MODSEC_AUDIT_ENGINE": "RelevantOnly",
-                    # Without request headers: they hold keys, and the log is kept.
-                    "MODSEC_AUDIT_LOG_PARTS": "AFHZ",
-                    # Names of our own: the image has links to its standard output under the usual ones, and Docker
-                    # copies them into a new volume, where the intrusion detection would follow them nowhere.
-                    "ACCESSLOG": "/var/log/nginx/edge-access.log",
-                    "ERRORLOG": "/var/log/nginx/edge-error.log",
-                },
+                env=edge_environment(),
             ),
             pulumi.ResourceOptions(parent=self),
         )

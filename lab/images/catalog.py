@@ -11,6 +11,7 @@ from engine.toolchain import VICTORIA_LOGS, pinned_version
 from lab.images.entry import NO_IMAGE, Entry, Folder, debian_program, stand_in
 from lab.images.recipes import LITELLM, N8N
 from lab.images.services import own_entry
+from lab.images.waf import waf
 from render.docs import table
 from topology.catalog import SERVICES
 from topology.images import BUILDS, IMAGES
@@ -133,7 +134,6 @@ def _qdrant() -> Entry:
 
 
 def _gateways() -> Mapping[str, Entry]:
-    templates = "/etc/nginx/templates"
     return {
         "kong": replace(
             stand_in(
@@ -157,27 +157,7 @@ def _gateways() -> Mapping[str, Entry]:
             entrypoint=("litellm",),
             trusts_lab=True,
         ),
-        "waf": Entry(
-            real=True,
-            reason="nginx 1.26, ModSecurity 3.0 and CRS 3.3 from Debian, with an entrypoint and templates of ours",
-            files={
-                "/docker-entrypoint.sh": "shims/waf.sh",
-                "/etc/nginx/nginx.conf": "shims/waf/nginx.conf",
-                f"{templates}/conf.d/logging.conf.template": "shims/waf/logging.conf.template",
-                f"{templates}/conf.d/modsecurity.conf.template": "shims/waf/modsecurity.conf.template",
-                f"{templates}/modsecurity.d/setup.conf.template": "shims/waf/setup.conf.template",
-            },
-            users={"nginx": (101, 101, "/nonexistent")},
-            folders={
-                "/etc/nginx/conf.d": (101, 101, 0o775),
-                "/etc/nginx/modsecurity.d": (101, 101, 0o775),
-                # In the real image root owns it, and the program's start script cannot copy into it.
-                f"{templates}/conf.d": (101, 101, 0o775),
-                "/var/log/nginx": (101, 101, 0o755),
-            },
-            entrypoint=("/docker-entrypoint.sh",),
-            command=("nginx", "-g", "daemon off;"),
-        ),
+        "waf": waf(),
         "crowdsec": Entry(
             real=True,
             reason="CrowdSec 1.4 from Debian (the program's is 1.7) with its hub, by a start script of ours",

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from engine.toolchain import VICTORIA_LOGS, VLAGENT, BuildError, build, pinned_version
+from lab.images import crs
 from lab.images.client import debian_mirror as _mirror
 from lab.images.client import run as _run
 from lab.images.layers import LayerError, Recipe
@@ -44,7 +45,6 @@ DEBIAN: Final = [
     "prometheus-postgres-exporter",
     "nginx-light",
     "libnginx-mod-http-modsecurity",
-    "modsecurity-crs",
     "restic",
 ]
 """All Debian software that any image of the lab runs, in one layer: it is unpacked once on each node."""
@@ -234,6 +234,7 @@ RECIPES: Final[Mapping[str, Recipe]] = {
         *map(_own, LAYOUTS),
         Recipe("busybox", "busybox: 1 second", f"{_busybox_version()} {_stamp(_busybox)}", _busybox),
         Recipe("debian", "Debian and its software: 2 minutes", f"{SUITE} {DEBIAN} {_stamp(_debian)}", _debian),
+        Recipe("crs", "the rules of the WAF: 1 second", crs.content(), crs.fill),
         Recipe("envoy", "Envoy: 10 seconds", _stamp(_envoy), _envoy),
         Recipe("minilm", "a small embedding model: 15 seconds", f"{PYTHON} {_stamp(_minilm)}", _minilm, python=True),
         Recipe(

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from render.edge import edge_server, log_rotation
+from render.edge import LOGS, edge_server, log_rotation
 from tests.contracts.conftest import Tool, certificate, free_port, servers_folder, serving, write
 
 pytestmark = pytest.mark.contract
@@ -51,6 +51,11 @@ def backend() -> Iterator[int]:
         thread.join()
 
 
+def nginx_version(nginx: str) -> tuple[int, ...]:
+    said = subprocess.run([nginx, "-v"], capture_output=True, text=True, check=True).stderr
+    return tuple(int(part) for part in re.findall(r"\d+", said)[:3])
+
+
 def configuration(nginx: str, folder: Path, ports: tuple[int, int], backend: int) -> str:
     """A whole configuration around the rendered block, with the test's own places in it."""
     block = edge_server(DOMAIN, "127.0.0.1")
@@ -60,11 +65,9 @@ def configuration(nginx: str, folder: Path, ports: tuple[int, int], backend: int
         ("listen 8090;", f"listen 127.0.0.1:{health};"),
         ("http://kong:8000", f"http://127.0.0.1:{backend}"),
         ("/config/", f"{folder}/"),
-        ("/var/log/nginx/", f"{folder}/"),
+        (f"{LOGS}/", f"{folder}/"),
     ]
-    said = subprocess.run([nginx, "-v"], capture_output=True, text=True, check=True).stderr
-    version = tuple(int(part) for part in re.findall(r"\d+", said)[:3])
-    if version < HTTP2_DIRECTIVE:
+    if nginx_version(nginx) < HTTP2_DIRECTIVE:
         changes += [("    http2 on;\n", ""), ("ssl proxy_protocol;", "ssl http2 proxy_protocol;")]
     for there, here in changes:
         assert there in block

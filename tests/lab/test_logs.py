@@ -14,7 +14,7 @@ import pytest
 
 from engine.root import CHECKOUT
 from lab import status
-from render.edge import LOGS as EDGE_LOGS
+from render.edge import ACCESS_LOG
 from render.logs import CONTAINER_LABELS
 from tests.lab.mesh import PREFIX, Mesh
 from tests.lab.test_request_path import HOPS
@@ -263,12 +263,12 @@ def test_the_intrusion_detection_follows_a_rotated_log(mesh: Mesh, user: User) -
 
     def read() -> float:
         said = inside(mesh, "crowdsec-proxy", "curl", "-sS", "-m", "20", f"http://{network['IPAddress']}:6060/metrics")
-        name = f'cs_filesource_hits_total{{source="/var/log/edge/{EDGE_LOGS[0]}"'
+        name = f'cs_filesource_hits_total{{source="{ACCESS_LOG}"'
         return sum(float(line.split()[-1]) for line in said.splitlines() if line.startswith(name))
 
     user.ask("/v1/models")
     soon(lambda: "nothing was read" if read() == 0 else "")
-    log = Path(client.inspect_volume(f"{PREFIX}-edge-logs")["Options"]["device"]) / EDGE_LOGS[0]
+    log = Path(client.inspect_volume(f"{PREFIX}-edge-logs")["Options"]["device"]) / Path(ACCESS_LOG).name
     log.rename(log.with_name(f"{log.name}.1"))
     client.kill(f"{PREFIX}-edge", "SIGUSR1")
     soon(lambda: "nginx did not open its log again" if not log.exists() else "")

@@ -24,14 +24,17 @@ class User:
         self.certificate = folder / "edge.pem"
         self.certificate.write_text(mesh.certificate("oracle1", "edge"))
 
-    def ask(self, path: str, body: Any = None, *options: str, key: bool = True) -> tuple[int, dict[str, str], str]:
+    def ask(
+        self, path: str, body: Any = None, *options: str, key: bool = True, seconds: int = 60
+    ) -> tuple[int, dict[str, str], str]:
         """Status, headers and body."""
         sent = ("-H", f"@{self.headers}") if key else ()
         data = ("--data-binary", json.dumps(body)) if body is not None else ()
         result = self.mesh.on_node(
             "thanos",
-            *("curl", "-sS", "-i", "--max-time", "60", "--cacert", str(self.certificate)),
+            *("curl", "-sS", "-i", "--max-time", str(seconds), "--cacert", str(self.certificate)),
             *("--resolve", f"{world.DOMAIN}:443:{PUBLIC_ADDRESS}", *sent, *data, *options, f"{URL}{path}"),
+            seconds=seconds + 10,
         )
         assert result.returncode == 0, result.stderr
         head, _, body_text = result.stdout.replace("\r\n", "\n").partition("\n\n")

@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from render.edge import crowdsec_acquisition, crowdsec_local, edge_server
+from render.edge import (
+    LOGS,
+    crowdsec_acquisition,
+    crowdsec_environment,
+    crowdsec_local,
+    edge_environment,
+    edge_server,
+)
 from render.entrypoint import together, with_secrets
 from render.grafana import grafana_datasources
 from render.models import offline, vllm_config
@@ -78,6 +85,31 @@ def test_crowdsec_reads_where_it_sees_the_edge_s_logs() -> None:
     acquisition = yaml.safe_load(crowdsec_acquisition())
     [read] = GRAPH.reads(GRAPH.service("crowdsec"), "oracle1")
     assert acquisition["filenames"] == [f"{read.path}/edge-access.log", f"{read.path}/edge-error.log"]
+
+
+def test_crowdsec_s_parts_find_each_other_whatever_the_image_s_own_values_say() -> None:
+    [port] = GRAPH.service("crowdsec").ports
+    assert crowdsec_environment()["LOCAL_API_URL"] == f"http://127.0.0.1:{port.number}"
+    assert yaml.safe_load(crowdsec_local())["cscli"]["hub_branch"]
+    assert yaml.safe_load(crowdsec_acquisition())["force_inotify"] is True
+
+
+def test_the_edge_logs_into_a_volume_on_a_folder_of_its_own() -> None:
+    """Docker would give an empty volume the owner of the image's folder of that name, and nginx is not root."""
+    [volume] = GRAPH.service("edge").volumes
+    assert volume.path == LOGS
+    assert not volume.path.startswith("/var/log/nginx")
+    env = edge_environment()
+    assert {env[name].rpartition("/")[0] for name in ("ACCESSLOG", "ERRORLOG")} == {LOGS}
+
+
+def test_every_server_of_the_edge_logs_the_client_s_address() -> None:
+    text = edge_server("mesh.example.org", "10.231.0.163")
+    public = [block for block in text.split("\nserver {") if "proxy_protocol" in block]
+    assert len(public) == 2
+    for block in public:
+        assert "set_real_ip_from 10.231.0.163;" in block
+        assert "edge-access.log combined;" in block
 
 
 def test_a_secret_reaches_the_environment_and_never_the_command(tmp_path: Path) -> None:

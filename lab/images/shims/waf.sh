@@ -1,21 +1,48 @@
 #!/bin/sh
-# The start of the ModSecurity CRS image for Debian's nginx, ModSecurity and rules: renders the templates with the
-# variables of the environment, then becomes the command.
-set -eu
-: "${BLOCKING_PARANOIA:=1}" "${ANOMALY_INBOUND:=5}" "${ANOMALY_OUTBOUND:=4}" "${ALLOWED_METHODS:=GET HEAD POST OPTIONS}"
-: "${MODSEC_REQ_BODY_LIMIT:=13107200}" "${MODSEC_REQ_BODY_NOFILES_LIMIT:=131072}" "${MODSEC_RESP_BODY_ACCESS:=on}"
-: "${MODSEC_AUDIT_ENGINE:=RelevantOnly}" "${MODSEC_AUDIT_LOG_PARTS:=ABIJDEFHZ}" "${MODSEC_TMP_DIR:=/tmp/modsecurity/tmp}"
-: "${MODSEC_DATA_DIR:=/tmp/modsecurity/data}" "${MODSEC_UPLOAD_DIR:=/tmp/modsecurity/upload}"
-: "${ACCESSLOG:=/var/log/nginx/access.log}" "${ERRORLOG:=/var/log/nginx/error.log}" "${LOGLEVEL:=warn}"
-export MODSEC_AUDIT_LOG_PARTS BLOCKING_PARANOIA ANOMALY_INBOUND ANOMALY_OUTBOUND ALLOWED_METHODS MODSEC_REQ_BODY_LIMIT \
-  MODSEC_REQ_BODY_NOFILES_LIMIT MODSEC_RESP_BODY_ACCESS MODSEC_AUDIT_ENGINE MODSEC_TMP_DIR MODSEC_DATA_DIR \
-  MODSEC_UPLOAD_DIR ACCESSLOG ERRORLOG LOGLEVEL
+# The start of the ModSecurity CRS image in our words: what its scripts and those of its base image do, in their order.
+# Each step names the script that it stands for; a step that fails ends the container, as there.
+set -e
+PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+home=/etc/nginx
 
-templates=${NGINX_ENVSUBST_TEMPLATE_DIR:-/etc/nginx/templates}
-# Only variables that the environment has: nginx has its own of the same shape.
-names=$(awk 'BEGIN { for (name in ENVIRON) printf "${%s} ", name }')
-find "$templates" -name '*.template' | while read -r template; do
-  target="/etc/nginx/${template#"$templates"/}"
-  envsubst "$names" <"$template" >"${target%.template}"
-done
+[ "$1" = nginx ] || exec "$@"
+
+# 10-generate-certificate: without a key of its own name there is a self-signed one.
+if [ ! -f $home/conf/server.key ]; then
+  mkdir -p $home/conf
+  openssl req -x509 -nodes -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -days 365 -subj /CN=localhost \
+    -keyout $home/conf/server.key -out $home/conf/server.crt 2>/dev/null
+fi
+
+# 20-envsubst-on-templates: only the names that the environment has; nginx has its own of the same shape.
+templates=${NGINX_ENVSUBST_TEMPLATE_DIR:-$home/templates}
+output=${NGINX_ENVSUBST_OUTPUT_DIR:-$home/conf.d}
+names=$(awk 'BEGIN { for (name in ENVIRON) printf "${%s} ", name }' </dev/null)
+if [ ! -w "$output" ]; then
+  echo "ERROR: $templates exists, but $output is not writable"
+else
+  find "$templates" -follow -type f -name '*.template' | while read -r template; do
+    target="$output/${template#"$templates"/}"
+    mkdir -p "$(dirname "$target")"
+    envsubst "$names" <"$template" >"${target%.template}"
+  done
+fi
+
+# 90-copy-modsecurity-config
+touch /etc/modsecurity.d/modsecurity-override.conf
+cp $home/modsecurity.d/*.conf /etc/modsecurity.d
+
+# 91-update-resolver: those of /etc/resolv.conf.
+RESOLVERS=${RESOLVERS:-$DNS_SERVER}
+[ -n "$RESOLVERS" ] || RESOLVERS=$(awk '/^nameserver/ { print $2 ~ /:/ ? "[" $2 "]" : $2 }' /etc/resolv.conf | xargs)
+sed -i.bak -E "s/RESOLVERS/$RESOLVERS/; s/RESOLVER_CONFIG/$RESOLVER_CONFIG/" $home/nginx.conf
+
+# 92-update-real_ip, 93-update-proxy-ssl-config, 96-update-http3-config: words in capitals that the templates leave.
+from=$(echo "$SET_REAL_IP_FROM" | awk -F, '{ for (i = 1; i <= NF; i++) printf "set_real_ip_from %s; ", $i }')
+sed -i.bak "s#SET_REAL_IP_FROM#$from#" $home/includes/proxy_backend.conf
+sed -i.bak 's#PROXY_SSL_CONFIG##; s#HTTP3_CONFIG##' $home/conf.d/default.conf
+
+# 95-configure-rules
+python3 -B /opt/lab/waf_rules.py /etc/modsecurity.d/owasp-crs/crs-setup.conf
+
 exec "$@"
