@@ -12,9 +12,9 @@ CROWDSEC_PORT: Final = 8082
 REQUESTS_PER_SECOND: Final = 20
 CONNECTIONS: Final = 40
 BODY_MIB: Final = 64
+"""A document with all that goes with it, as Kong takes it."""
 LOG_MIB: Final = 50
 """A log file above this gives way to a new one; one older is kept beside it."""
-"""A document with all that goes with it, as Kong takes it."""
 JSON_MIB: Final = 32
 """Everything but files, as the agents take it."""
 _NOT_FROM_OUTSIDE: Final = (
