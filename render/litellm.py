@@ -87,7 +87,7 @@ def litellm_config(
             {
                 "model_name": "vllm_local",
                 "litellm_params": {
-                    "model": f"hosted_vllm/{models.chat}",
+                    "model": f"hosted_vllm/{models.chat_name}",
                     "api_base": "http://vllm:8000/v1",
                     "api_key": vllm_api_key,
                     "timeout": 600,
