@@ -68,6 +68,25 @@ def test_vllm_is_told_its_share_and_key_in_a_file() -> None:
     assert config["disable-fastapi-docs"] is True
 
 
+@pytest.mark.parametrize(("memory", "cuda"), [(24, 23.52), (24, 23.69), (48, 47.5), (80, 79.1)])
+def test_vllm_starts_last_too_where_the_others_hold_their_shares(memory: float, cuda: float) -> None:
+    """It wants its fraction of what CUDA counts to be free (`request_memory` of vLLM's worker)."""
+    shares = settings("thanos", gpuMemoryGib=memory).gpu_shares
+    others = sum(share for name, share in shares.items() if name != "vllm")
+    assert told(gpuMemoryGib=memory)["gpu-memory-utilization"] * cuda <= cuda - others
+
+
+def test_the_default_model_and_context_fit_the_default_share() -> None:
+    """GiB of Qwen2.5-7B-Instruct-AWQ: weights as vLLM reported them; what 32 requests and CUDA's graphs need is an
+    estimate (256 requests were reported to need 1.42)."""
+    config = told()
+    weights, working, graphs = 5.2, 0.5, 0.25
+    # 28 layers, 4 heads of 128 numbers, keys and values, 2 bytes each.
+    context = 28 * 4 * 128 * 2 * 2 * config["max-model-len"] / 2**30
+    assert config["max-num-seqs"] == 32
+    assert weights + working + graphs + context <= config["gpu-memory-utilization"] * 23.52
+
+
 @pytest.mark.parametrize("model", FAMILIES)
 def test_a_known_family_has_the_parser_of_its_format(model: str) -> None:
     config = told(models={"chat": model})

@@ -284,8 +284,9 @@ def test_vllm_gets_what_the_others_leave() -> None:
 
 
 def test_the_share_is_a_fraction_rounded_down() -> None:
-    assert gpu_utilization(8, 24) == 0.33
-    assert gpu_utilization(24, 24) == 1.0
+    assert gpu_utilization(8, 24) == 0.30
+    assert gpu_utilization(24, 24) == 0.96
+    assert gpu_utilization(0.5, 24) == 0.01
 
 
 def test_ports_that_clash() -> None:
