@@ -47,6 +47,8 @@ def vllm_environment(settings: Settings) -> dict[str, str]:
         "TRITON_CACHE_DIR": "/home/vllm/.cache/triton",
         "HF_HOME": f"{MODELS}/hub",
         "VLLM_NO_USAGE_STATS": "1",
+        # It closes idle connections after 5 s otherwise, some of them under a request: Envoy keeps them for an hour.
+        "VLLM_HTTP_TIMEOUT_KEEP_ALIVE": "3900",
         # A model of the node's own is complete, or its start says what is missing: nothing is looked up elsewhere.
         **({"HF_HUB_OFFLINE": "1"} if settings.models.chat_is_local else offline(settings)),
     }
