@@ -36,7 +36,7 @@ def torch(install: Install, root: Path) -> None:
     packages = root / PATH.lstrip("/")
     install(packages, *(f"{name}=={version}" for name, version in TORCH.items()), without=("triton",))
     empty(packages / "nvidia")
-    for name in ("torch/include", "torch/bin", "torch/share", "cuda", "hf_xet", "bin", "include", "share"):
+    for name in ("torch/include", "torch/share", "cuda", "hf_xet", "bin", "include", "share"):
         shutil.rmtree(packages / name, ignore_errors=True)
     strip(packages)
 
