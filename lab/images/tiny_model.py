@@ -19,7 +19,7 @@ NAME: Final = "Qwen2.5-Tiny-Random"
 CONTEXT: Final = 32768
 """Tokens; a token is a byte of text."""
 ANSWER: Final = 64
-"""Tokens of an answer whose request names no limit: noise hardly ever ends by itself."""
+"""Tokens of an answer whose request names no limit."""
 _HIDDEN: Final = 64
 _INNER: Final = 192
 _LAYERS: Final = 2
@@ -30,6 +30,8 @@ _PLAIN: Final = ("<tool_call>", "</tool_call>")
 """Tokens too, but of the text: the tool parser reads them in the answer."""
 _VOCABULARY: Final = 272
 """256 bytes and the special tokens, filled up to a multiple of 16."""
+_SPOKEN: Final = frozenset((10, *range(32, 127)))
+"""Tokens that it says: ASCII, and no end, so that an answer has the length that was asked for."""
 _TEMPLATE: Final = """\
 {%- if tools %}<|im_start|>system
 {% if messages[0].role == 'system' %}{{ messages[0].content }}
@@ -175,10 +177,15 @@ def _weights() -> bytes:
     for name, shape in _shapes():
         count = shape[0] * (shape[1] if len(shape) > 1 else 1)
         start = len(data)
-        norm = name.endswith("norm.weight")
-        for _ in range(count):
+        for place in range(count):
+            number = chance.gauss(0, 0.1)
+            if name.endswith("norm.weight"):
+                number = 1.0
+            elif name == "model.embed_tokens.weight" and place % _HIDDEN == 0:
+                # What is said is what lies on the side of the last token, the template's line end.
+                number = 8.0 if place // _HIDDEN in _SPOKEN else -8.0
             # The upper half of a float of 32 bits.
-            data += struct.pack("<f", 1.0 if norm else chance.gauss(0, 0.1))[2:]
+            data += struct.pack("<f", number)[2:]
         header[name] = {"dtype": "BF16", "shape": list(shape), "data_offsets": [start, len(data)]}
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)

@@ -1,8 +1,10 @@
 """VLLM and its stand-in are asked the same and answer the same. The real one runs with `LAB_REAL=vllm` or `all`."""
 
+import contextlib
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -101,6 +103,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
             env=environment,
             stdout=said,
             stderr=said,
+            start_new_session=True,
         )
     client = Client(port)
     try:
@@ -112,7 +115,10 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
         print(f"vLLM answers after {time.monotonic() - began:.0f} s", file=sys.stderr)
         yield client
     finally:
-        process.kill()
+        # All of the group: the first process of the namespace takes the others along. The signal that `unshare` asks
+        # for at its own end is forgotten when the user changes.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         subprocess.run(["rm", "-rf", "--one-file-system", str(root)], check=False)
 
