@@ -11,12 +11,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Final
 
 from engine.toolchain import VICTORIA_LOGS, VLAGENT, BuildError, build, pinned_version
-from lab.images import crs
+from lab.images import crs, cuda_stubs, torch_layers
 from lab.images.client import debian_mirror as _mirror
 from lab.images.client import run as _run
 from lab.images.layers import LayerError, Recipe
@@ -30,6 +31,7 @@ DEBIAN: Final = [
     "ca-certificates",
     "curl",
     "gettext-base",
+    "libnuma1",
     "python3",
     "python3-h2",
     "python3-yaml",
@@ -186,14 +188,18 @@ def _service(key: str, root: Path) -> None:
         _write(root / layout.venv.lstrip("/") / "pyvenv.cfg", "home = /usr/bin\ninclude-system-site-packages = false\n")
 
 
-def _python(target: Path, *requirements: str, deps: bool = True) -> None:
-    """Install wheels for Debian's Python into a folder."""
+def _python(target: Path, *requirements: str, deps: bool = True, without: Sequence[str] = ()) -> None:
+    """Install wheels for Debian's Python into a folder; `without` these, whoever asks for them."""
+    target.mkdir(parents=True, exist_ok=True)
+    excluded = target / "excluded.txt"
+    excluded.write_text("\n".join(without))
     _run(
-        *_uv("install", "--target", str(target)),
+        *_uv("install", "--target", str(target), "--excludes", str(excluded)),
         *("--only-binary", ":all:", "--python-version", PYTHON, "--python-platform", "x86_64-manylinux_2_40"),
         # Copied: a hard link that another layer's installation adds to a file looks like a change to who packs it.
         *("--link-mode", "copy", *([] if deps else ["--no-deps"]), *requirements),
     )
+    excluded.unlink()
 
 
 def _uv(job: str, *arguments: str) -> tuple[str, ...]:
@@ -212,7 +218,7 @@ def _write(path: Path, text: str, mode: int = 0o644) -> None:
     path.chmod(mode)
 
 
-def _stamp(fill: Callable[..., None]) -> str:
+def _stamp(fill: Callable[..., None] | ModuleType) -> str:
     """The code that makes a layer is its definition, however it is laid out and commented."""
     return hashlib.sha256(ast.dump(ast.parse(inspect.getsource(fill))).encode()).hexdigest()
 
@@ -252,6 +258,22 @@ RECIPES: Final[Mapping[str, Recipe]] = {
         ),
         Recipe("node", "Node: 5 seconds", f"{NODE} {_stamp(_node)}", _node),
         Recipe("n8n", "n8n: 3 minutes", f"{N8N} {_stamp(_n8n)} {rules()}", _n8n),
+        Recipe(
+            "torch",
+            "torch for CPUs: 2 minutes",
+            f"{PYTHON} {torch_layers.TORCH} {_stamp(torch_layers.torch)} {_stamp(torch_layers.strip)} "
+            f"{_stamp(cuda_stubs)}",
+            functools.partial(torch_layers.torch, _python),
+            python=True,
+        ),
+        Recipe(
+            "vllm",
+            "vLLM: 1 minute",
+            f"{PYTHON} {torch_layers.VLLM} {torch_layers.WITHOUT} {_stamp(torch_layers.vllm)} "
+            f"{_stamp(torch_layers.strip)}",
+            functools.partial(torch_layers.vllm, _python),
+            python=True,
+        ),
     )
 }
 """By name; images name the layers that they stand on."""
