@@ -142,6 +142,21 @@ def _hosts(value: object) -> tuple[str, ...]:
     return tuple(dict.fromkeys(value))
 
 
+HUB_START: Final = "huggingface.co"
+"""Where every download begins; only the files come from elsewhere."""
+
+
+def _hub(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise NotAllowedError
+    for name in value:
+        if not isinstance(name, str) or not _HOST.fullmatch(name.removeprefix("*.")):
+            raise NotAllowedError(f"{HUB.allowed}; {name!r} is neither")
+    if value and HUB_START not in value:
+        raise NotAllowedError(f"{HUB.allowed}; the list lacks {HUB_START}, where every download begins")
+    return tuple(dict.fromkeys(value))
+
+
 def _devices(value: object) -> tuple[str, ...]:
     parts = tuple(str(value).split(","))
     if not all(re.fullmatch(r"\d{1,2}|GPU-[0-9a-f-]{36}", part) for part in parts):
@@ -208,6 +223,12 @@ PRIVATE_RANGE: Final = Check[IPv4Network](
     _private_range,
 )
 HOSTS: Final = Check[tuple[str, ...]]("a list of exact host names", '["api.example.com"]', _hosts)
+HUB: Final = Check[tuple[str, ...]](
+    "a list of host names (huggingface.co) and suffixes (*.hf.co, any name below hf.co), without scheme, port or "
+    "address; [] for no downloads",
+    '["huggingface.co", "hf.co", "*.hf.co"]',
+    _hub,
+)
 DEVICES: Final = Check[tuple[str, ...]]("GPU numbers or UUIDs, separated by commas", "0", _devices)
 OPERATORS: Final = Check[tuple[str, ...]](
     "a list of logins (you@example.com), synced groups (group:ops@example.com) or roles (autogroup:admin)",

@@ -45,13 +45,8 @@ SECRETS: Final = frozenset(
     }
 )
 
-_HUB: Final = [
-    "huggingface.co",
-    "cdn-lfs.huggingface.co",
-    "cas-bridge.xethub.hf.co",
-    "cas-server.xethub.hf.co",
-    "transfer.xethub.hf.co",
-]
+_HUB: Final = ["huggingface.co", "cdn-lfs.huggingface.co", "hf.co", "*.hf.co"]
+"""The hub and every host that it sends clients to for files, of which it adds and moves some without notice."""
 
 _BUCKET_LENGTH: Final = 63
 """S3's longest name."""
@@ -214,7 +209,7 @@ class _Reader:
             gpu_devices=self.get("gpuDevices", checks.DEVICES, "0"),
             gpu_shares=self.shares(memory, {k.replace("_", "-"): v for k, v in shares.items()}),
             models=models,
-            model_hub=self.get("modelHub", checks.HOSTS, _HUB),
+            model_hub=self.get("modelHub", checks.HUB, _HUB),
             domain=domain or "",
             ports=self.ports(),
             # All of the host's own addresses.

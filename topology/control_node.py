@@ -150,7 +150,7 @@ SERVICES: Final = (
         ports=(Port(number=8011, routes=EMBEDDINGS, reads=EMBEDDINGS_READS),),
         probe=Probe(port=8011, path="/health"),
         metrics=Metrics(port=8011),
-        egress=("@model-hub",),
+        proxied=("@model-hub",),
         memory_mib=3584,
         cpus=2,
         volumes=(Volume(name="models", path="/data", owner=(1000, 1000), backup=False),),

@@ -39,7 +39,7 @@ SERVICES: Final = (
             Volume(name="models", path="/models", owner=(2000, 0), backup=False, setting="model_path"),
             Volume(name="cache", path="/home/vllm/.cache", owner=(2000, 0), backup=False),
         ),
-        egress=("@model-hub",),
+        proxied=("@model-hub",),
         waivers=(Waiver(rule=Rule.WRITABLE_EXEC, reason=_GPU_LIBRARIES, value="/tmp"),),
         start_seconds=1800,
         stop_seconds=60,
@@ -123,7 +123,7 @@ SERVICES: Final = (
         memory_mib=4096,
         cpus=4,
         volumes=(Volume(name="models", path="/data", owner=(1000, 1000), backup=False),),
-        egress=("@model-hub",),
+        proxied=("@model-hub",),
         start_seconds=900,
     ),
     Service(
@@ -147,7 +147,7 @@ SERVICES: Final = (
                 backup=False,
             ),
         ),
-        egress=("@model-hub",),
+        proxied=("@model-hub",),
         tmpfs=("/tmp", "/home/ubuntu/.config"),
         start_seconds=900,
     ),
@@ -165,7 +165,6 @@ SERVICES: Final = (
         memory_mib=12288,
         cpus=4,
         volumes=(Volume(name="root", path="/root", owner=(0, 0), backup=False),),
-        egress=("@model-hub",),
         waivers=(
             Waiver(
                 rule=Rule.READ_ONLY_ROOT,

@@ -67,7 +67,18 @@ REFUSED: dict[str, tuple[Any, ...]] = {
     "gpuDevices": ("", "all", "0,,1", "GPU-1"),
     "gpuShares": ("comfyui", {"comfyui": 999}),
     "models": ("Qwen/Qwen2.5",),
-    "modelHub": ("huggingface.co", ["*.huggingface.co"], ["https://huggingface.co"], [1]),
+    "modelHub": (
+        "huggingface.co",
+        ["*.huggingface.co"],
+        ["hugginface.co"],
+        ["huggingface.co", "*"],
+        ["huggingface.co", "*.co"],
+        ["huggingface.co", "cdn*.hf.co"],
+        ["huggingface.co", "hf.co:443"],
+        ["huggingface.co", "203.0.113.7"],
+        ["https://huggingface.co"],
+        [1],
+    ),
     "domain": ("localhost", "https://mesh.example.org", "Mesh.example.org", "mesh.example.org:443"),
     "publicAddress": ("everywhere", "1.2.3", "eth0"),
     "alerts": ("you@example.com",),
@@ -194,6 +205,10 @@ def test_a_wrong_value_below_a_key(path: str, value: Any) -> None:
         (below("budget.monthlyUsd", -1), "-1. Allowed: a number of US dollars from 0 to 1e+06"),
         ({"n8nHosts": ["ok.example.com", "*.example.com"]}, "'*.example.com' is none"),
         ({"tailnetOperators": ["*"]}, "'*' is none"),
+        ({"modelHub": ["huggingface.co", "hf.co/x"]}, "and suffixes (*.hf.co, any name below hf.co)"),
+        ({"modelHub": ["huggingface.co", "hf.co/x"]}, "'hf.co/x' is neither"),
+        ({"modelHub": ["hugginface.co"]}, "the list lacks huggingface.co, where every download begins"),
+        ({"modelHub": ["hf.co"]}, """set 'agentic-mesh:modelHub' '["huggingface.co", "hf.co", "*.hf.co"]'"""),
     ],
     ids=lambda part: str(part)[:40],
 )
@@ -333,7 +348,7 @@ def test_defaults() -> None:
     assert (read.models, read.budget, read.backup) == (Models(), Budget(), BackupStore())
     assert read.n8n_webhook_url == f"https://{DOMAIN}"
     assert (read.n8n_hosts, read.secrets_epoch, read.off_peak) == ((), 1, "22:00-06:00")
-    assert "huggingface.co" in read.model_hub
+    assert {"huggingface.co", "hf.co", "*.hf.co"} <= set(read.model_hub)
     assert read.tailnet_operators == ("autogroup:admin",)
     assert (read.manage_tailnet, read.allow_old_docker, read.cache_shared) == (True, False, False)
     assert read.ports == {}
