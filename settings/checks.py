@@ -36,7 +36,8 @@ class Check(Generic[T]):
     parse: Callable[[object], T]
 
 
-def _text(value: object) -> str:
+def text(value: object) -> str:
+    """A string that is not empty."""
     if not isinstance(value, str) or not value:
         raise NotAllowedError
     return value
@@ -46,7 +47,7 @@ def _matching(pattern: str) -> Callable[[object], str]:
     compiled = re.compile(pattern)
 
     def parse(value: object) -> str:
-        if not compiled.fullmatch(_text(value)):
+        if not compiled.fullmatch(text(value)):
             raise NotAllowedError
         return str(value)
 
@@ -108,7 +109,7 @@ def _mapping(value: object) -> Mapping[str, Any]:
 
 def _tailnet_address(value: object) -> str:
     try:
-        address = ip_address(_text(value))
+        address = ip_address(text(value))
     except ValueError:
         raise NotAllowedError from None
     if address not in TAILNET:
@@ -118,14 +119,14 @@ def _tailnet_address(value: object) -> str:
 
 def _address(value: object) -> str:
     try:
-        return str(ip_address(_text(value)))
+        return str(ip_address(text(value)))
     except ValueError:
         raise NotAllowedError from None
 
 
 def _private_range(value: object) -> IPv4Network:
     try:
-        network = ip_network(_text(value))
+        network = ip_network(text(value))
     except ValueError:
         raise NotAllowedError from None
     if not isinstance(network, IPv4Network) or network.prefixlen != 16 or not network.is_private:
@@ -184,7 +185,7 @@ def _operators(value: object) -> tuple[str, ...]:
 
 
 def _url(value: object) -> str:
-    match = re.fullmatch(r"https://([^/:\s]+)(:\d+)?(/\S*)?", _text(value))
+    match = re.fullmatch(r"https://([^/:\s]+)(:\d+)?(/\S*)?", text(value))
     if not match or not _HOST.fullmatch(match[1]):
         raise NotAllowedError
     return str(value).rstrip("/")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any, Final
 
-from settings import checks, prices
+from settings import checks, embeddings, prices
 from settings.checks import NotAllowedError
 from settings.errors import PROJECT, SettingsError, UnknownKeyError
 from settings.gpu import gpu_shares
@@ -194,7 +195,9 @@ class _Reader:
         if domain is None and control:
             raise self.wrong("domain", None, checks.HOST.allowed, checks.HOST.example)
         backup = self.backup(name)
-        models = Models(**self.section("models", checks.MODELS))
+        models = Models(**self.section("models", {**checks.MODELS, "embeddingShape": embeddings.SHAPE}))
+        given_shares = self.shares(memory, {k.replace("_", "-"): v for k, v in shares.items()})
+        self.check_embeddings(models, node, given_shares)
         settings = Settings(
             stack=self.stack,
             node=node,
@@ -207,7 +210,7 @@ class _Reader:
             qdrant_storage=self.below(data_root, "qdrantStorage", "qdrant"),
             gpu_memory_gib=memory,
             gpu_devices=self.get("gpuDevices", checks.DEVICES, "0"),
-            gpu_shares=self.shares(memory, {k.replace("_", "-"): v for k, v in shares.items()}),
+            gpu_shares=given_shares,
             models=models,
             model_hub=self.get("modelHub", checks.HUB, _HUB),
             domain=domain or "",
@@ -290,6 +293,26 @@ class _Reader:
             example = json.dumps({**raw, missing: prices.EXAMPLE})
             raise self.wrong("prices", raw or None, allowed, example)
         return {**prices.KNOWN, **given}
+
+    def check_embeddings(self, models: Models, node: Node, shares: Mapping[str, float]) -> None:
+        """The embedding model fits the memory of the service that runs it on this node, by a formula."""
+        shape = models.shape_of_embedding()
+        if shape is None:
+            allowed = f"{embeddings.SHAPE.allowed}, since {models.embedding} is none of {', '.join(embeddings.KNOWN)}"
+            raise self.wrong("models.embeddingShape", None, allowed, embeddings.SHAPE.example)
+        if models.embedding_size > shape.hidden:
+            allowed = f"at most {shape.hidden}, the dimensions of {models.embedding}"
+            raise self.wrong("models.embeddingSize", models.embedding_size, allowed, str(shape.hidden))
+        try:
+            for service in SERVICES:
+                if service.name in embeddings.SERVICES and service.role == node.role:
+                    embeddings.batch_tokens(shape, service, shares)
+        except NotAllowedError as bad:
+            if node.role == "gpu":
+                need = math.ceil(shape.gpu_mib(embeddings.LEAST) / 102.4) / 10
+                allowed = f"at least {need:g} GiB for {models.embedding}, or a smaller model in models.embedding"
+                raise self.wrong("gpuShares.embeddings", shares["embeddings"], allowed, f"{need:g}") from None
+            raise self.wrong("models.embedding", models.embedding, bad.allowed, "BAAI/bge-small-en-v1.5") from None
 
     def ports(self) -> Mapping[str, int]:
         check = checks.whole(1024, 65535, "a tailnet port", "18000")

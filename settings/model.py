@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 
+from settings.embeddings import KNOWN, Shape
 from settings.prices import Price
 from topology.model import Node
 
@@ -46,6 +47,8 @@ class Models:
     """One model on GPU and CPU, so that vectors stay comparable."""
     embedding_size: int = 1024
     """Dimensions of its vectors."""
+    embedding_shape: Shape | None = None
+    """Of a model that is not in `settings.embeddings.KNOWN`."""
     speech_to_text: str = "Systran/faster-whisper-small"
     text_to_speech: str = "speaches-ai/Kokoro-82M-v1.0-ONNX"
     claude_sonnet: str = "claude-sonnet-4-5"
@@ -56,6 +59,10 @@ class Models:
     image_checkpoint: str = "sd_xl_base_1.0.safetensors"
     """File below `ComfyUI/models/checkpoints` of ComfyUI's volume, by which the agents have pictures made. Nothing
     downloads it: whoever runs the GPU node puts it there."""
+
+    def shape_of_embedding(self) -> Shape | None:
+        """What its memory depends on; None: neither known nor given."""
+        return self.embedding_shape or KNOWN.get(self.embedding)
 
     def cloud(self) -> Mapping[str, str]:
         """Those in the cloud, each of which has a price, by their names in the routing rules."""

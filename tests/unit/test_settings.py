@@ -207,6 +207,8 @@ def test_a_wrong_value_below_a_key(path: str, value: Any) -> None:
         ({"tailnetOperators": ["*"]}, "'*' is none"),
         ({"modelHub": ["huggingface.co", "hf.co/x"]}, "and suffixes (*.hf.co, any name below hf.co)"),
         ({"modelHub": ["huggingface.co", "hf.co/x"]}, "'hf.co/x' is neither"),
+        (below("models.embedding", "org/unheard-of"), "models.embeddingShape is not set. Allowed: the numbers of"),
+        (below("models.embedding", "BAAI/bge-small-en-v1.5"), "at most 384, the dimensions of BAAI/bge-small-en-v1.5"),
         ({"modelHub": ["hugginface.co"]}, "the list lacks huggingface.co, where every download begins"),
         ({"modelHub": ["hf.co"]}, """set 'agentic-mesh:modelHub' '["huggingface.co", "hf.co", "*.hf.co"]'"""),
     ],
