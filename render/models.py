@@ -1,5 +1,6 @@
 """What the model servers are told."""
 
+import json
 from typing import Final
 
 import yaml
@@ -57,6 +58,16 @@ def embeddings_command(settings: Settings, service: Service) -> list[str]:
         "tokenization-workers": TOKENIZERS,
     }
     return [word for name, value in arguments.items() for word in (f"--{name}", str(value))]
+
+
+def audio_aliases(settings: Settings) -> str:
+    """JSON of OpenAI's names for audio models -> ours, so that its clients need not know them."""
+    names = {
+        "whisper-1": settings.models.speech_to_text,
+        "tts-1": settings.models.text_to_speech,
+        "tts-1-hd": settings.models.text_to_speech,
+    }
+    return json.dumps(names)
 
 
 def offline(settings: Settings) -> dict[str, str]:

@@ -57,7 +57,7 @@ class Models:
     """The smaller cloud model at the end of the fallback chain."""
     openrouter_mixtral: str = "mistralai/mixtral-8x22b-instruct"
     image_checkpoint: str = "sd_xl_base_1.0.safetensors"
-    """File below `ComfyUI/models/checkpoints` of ComfyUI's volume, by which the agents have pictures made. Nothing
+    """File below `models/checkpoints` of ComfyUI's volume, by which the agents have pictures made. Nothing
     downloads it: whoever runs the GPU node puts it there."""
 
     def shape_of_embedding(self) -> Shape | None:

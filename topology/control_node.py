@@ -3,12 +3,12 @@
 from typing import Final
 
 from topology.model import Call, Metrics, Port, Probe, Protocol, Rule, Service, Volume, VolumeRead, Waiver
-from topology.routes import EMBEDDINGS, EMBEDDINGS_READS, MODELS, QDRANT_READS, RESPONSES
+from topology.routes import COMFYUI_JOBS, COMFYUI_USERS, EMBEDDINGS, EMBEDDINGS_READS, MODELS, QDRANT_READS, RESPONSES
 
 _AGENT_TOOLS: Final = (
     Call(to="embeddings", routes=("POST /embed", "POST /v1/embeddings", "GET /info"), fallback="embeddings-cpu"),
     Call(to="whisper", routes=("GET,POST /v1/",)),
-    Call(to="comfyui"),
+    Call(to="comfyui", routes=COMFYUI_JOBS),
     Call(to="interpreter", routes=("GET,POST,DELETE /v1/",)),
     Call(to="ocr", routes=("GET,POST /v1/",)),
 )
@@ -79,7 +79,7 @@ SERVICES: Final = (
             Call(to="agents"),
             Call(to="litellm", routes=MODELS),
             Call(to="whisper", routes=("GET,POST /v1/",)),
-            Call(to="comfyui"),
+            Call(to="comfyui", routes=COMFYUI_USERS),
             Call(to="ocr", routes=("GET,POST /v1/",)),
             Call(to="n8n", routes=("/webhook/", "/webhook-waiting/")),
             Call(to="redis"),

@@ -67,8 +67,16 @@ def _models() -> Mapping[str, Entry]:
             stand_in("speech", "/usr/local/bin/uvicorn", reason=f"{_NO_GPU}; it hears nothing and speaks silence"),
             folders={f"{home}/.cache/huggingface/hub": (1000, 1000, 0o755)},
         ),
-        "comfyui": stand_in(
-            "images", "/usr/local/bin/comfyui", reason=f"{_NO_GPU}; pictures of one colour, and no WebSocket"
+        "comfyui": replace(
+            stand_in(
+                "images",
+                "/usr/local/bin/comfyui",
+                reason=f"{_NO_GPU}; pictures of one colour, and no WebSocket",
+                version="of May 2026",
+                not_covered="nodes, models, the card; the image without its entry point",
+            ),
+            files={"/default-comfyui-bundle/ComfyUI/main.py": "shims/comfyui.py"},
+            folders={"/data": (1000, 1000, 0o755)},
         ),
         "ocr": stand_in("ocr", "/usr/local/bin/docling-serve", reason=f"{NO_IMAGE}; it reads text files alone"),
     }
@@ -83,7 +91,6 @@ def _embeddings(path: str) -> Entry:
 def _data() -> Mapping[str, Entry]:
     return {
         "qdrant": _qdrant(),
-        "qdrant-gpu": _qdrant(),
         "redis": Entry(
             real=True,
             reason="Redis from Debian",

@@ -51,7 +51,7 @@ PUBLISHED = {
     "oracle1": {3000, 5678, 6334, 8000, 8080, 8081, 9090} | {9093, 8082, 3100, 6337},
 }
 ADDRESS = {"thanos": "100.64.1.1", "oracle1": "100.64.1.2"}
-ON_THE_CARD = {"vllm", "qdrant", "embeddings", "whisper", "comfyui", "ocr", "gpu-exporter"}
+ON_THE_CARD = {"vllm", "embeddings", "whisper", "comfyui", "ocr", "gpu-exporter"}
 
 
 def test_each_service_is_a_component_with_one_pod(program: Program) -> None:
