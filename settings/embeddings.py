@@ -29,6 +29,7 @@ _CONTEXT_MIB: Final = 512
 LEAST: Final = 512
 """Tokens: with fewer a batch is not worth its name."""
 _MOST: Final = 16384
+_STEP: Final = 256
 TOKENIZERS: Final = 2
 """Each holds a vocabulary of its own, some 100 MiB; TEI would start one for each CPU."""
 
@@ -108,9 +109,7 @@ def batch_tokens(shape: Shape, service: Service, shares: Mapping[str, float]) ->
 
 
 def _largest(needed: Callable[[int], int], has_mib: int, unit: str) -> int:
-    tokens = _MOST
-    while tokens > LEAST and needed(tokens) > has_mib:
-        tokens //= 2
-    if needed(tokens) > has_mib:
-        raise NotAllowedError(f"a model that fits {has_mib} {unit}; this one needs {needed(tokens)}")
-    return tokens
+    for tokens in range(_MOST, LEAST - 1, -_STEP):
+        if needed(tokens) <= has_mib:
+            return tokens
+    raise NotAllowedError(f"a model that fits {has_mib} {unit}; this one needs {needed(LEAST)}")

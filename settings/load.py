@@ -15,6 +15,7 @@ from settings.gpu import gpu_shares
 from settings.model import AlertTargets, BackupStore, Budget, Models, Secret, Settings
 from topology.catalog import SERVICES
 from topology.graph import GraphError, check_ports, with_ports
+from topology.memory import with_memory
 from topology.model import Node
 from topology.nodes import NODES
 
@@ -197,7 +198,8 @@ class _Reader:
         backup = self.backup(name)
         models = Models(**self.section("models", {**checks.MODELS, "embeddingShape": embeddings.SHAPE}))
         given_shares = self.shares(memory, {k.replace("_", "-"): v for k, v in shares.items()})
-        self.check_embeddings(models, node, given_shares)
+        memory_mib = self.memory_limits()
+        self.check_embeddings(models, node, given_shares, memory_mib)
         settings = Settings(
             stack=self.stack,
             node=node,
@@ -232,7 +234,7 @@ class _Reader:
             host_memory_gib=self.get(
                 "hostMemoryGib", checks.number(4, 4096, "GiB of the host's memory", "64"), 24 if control else 64
             ),
-            memory_mib=self.memory_limits(),
+            memory_mib=memory_mib,
             allow_small_host=self.get("allowSmallHost", checks.BOOLEAN, False),
             host_cpus=self.get("hostCpus", checks.number(1, 1024, "CPUs of the host", "8"), 2 if control else 8),
             cache_shared=self.get("cacheShared", checks.BOOLEAN, False),
@@ -294,7 +296,9 @@ class _Reader:
             raise self.wrong("prices", raw or None, allowed, example)
         return {**prices.KNOWN, **given}
 
-    def check_embeddings(self, models: Models, node: Node, shares: Mapping[str, float]) -> None:
+    def check_embeddings(
+        self, models: Models, node: Node, shares: Mapping[str, float], memory_mib: Mapping[str, int]
+    ) -> None:
         """The embedding model fits the memory of the service that runs it on this node, by a formula."""
         shape = models.shape_of_embedding()
         if shape is None:
@@ -304,7 +308,7 @@ class _Reader:
             allowed = f"at most {shape.hidden}, the dimensions of {models.embedding}"
             raise self.wrong("models.embeddingSize", models.embedding_size, allowed, str(shape.hidden))
         try:
-            for service in SERVICES:
+            for service in with_memory(SERVICES, memory_mib):
                 if service.name in embeddings.SERVICES and service.role == node.role:
                     embeddings.batch_tokens(shape, service, shares)
         except NotAllowedError as bad:

@@ -24,7 +24,7 @@ set -eu
 mkdir -p /tmp/proc && cd /tmp/proc
 for name in stat meminfo loadavg diskstats pressure 1; do ln -sfn "/host/proc/$name" "$name"; done
 ln -sfn /host/proc/1/net net
-exec /bin/node_exporter "$@"
+exec "$0" "$@"
 """
 _NOT_DISKS: Final = "^/(dev|proc|run|snap|sys|tmp|var/lib/(docker|containers|kubelet))($|/)"
 
@@ -40,7 +40,7 @@ class NodeExporter(pulumi.ComponentResource):
             PodArgs(
                 context=args.context,
                 service=args.service,
-                entrypoints=["sh", "-c", _START, "node_exporter"],
+                entrypoints=["sh", "-c", _START, "/bin/node_exporter"],
                 command=[
                     "--path.procfs=/tmp/proc",
                     "--path.sysfs=/host/sys",

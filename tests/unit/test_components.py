@@ -127,11 +127,6 @@ def test_the_card_is_requested_by_its_services_and_the_preflight_and_nobody_else
     assert not any(c.inputs.get("gpus") or c.inputs.get("devices") for c in program.containers.values())
 
 
-def test_qdrant_may_draw_on_the_card_for_vulkan(thanos: Program) -> None:
-    [request] = thanos.app("qdrant").inputs["deviceRequests"]
-    assert {"compute", "graphics"} <= set(request["capabilities"])
-
-
 def test_foreign_code_and_its_probe_run_under_gvisor(program: Program) -> None:
     under = {name for name, c in program.containers.items() if c.inputs.get("runtime")}
     assert under == (

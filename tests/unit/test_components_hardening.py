@@ -14,7 +14,6 @@ WRITABLE_ROOT = {"edge"}
 ROOT = {"interpreter", "crowdsec", "litellm", "log-shipper", "backup"}
 CAPABILITIES = {
     "interpreter": ["CAP_SETUID", "CAP_SETGID"],
-    "gpu-exporter": ["CAP_SYS_ADMIN"],
     "log-shipper": ["CAP_DAC_READ_SEARCH"],
     "backup": ["CAP_DAC_READ_SEARCH"],
     "crowdsec": ["CAP_DAC_READ_SEARCH"],

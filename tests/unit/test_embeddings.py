@@ -5,6 +5,7 @@ import pytest
 from render.models import embeddings_command
 from settings.embeddings import KNOWN, LEAST, Shape, batch_tokens
 from settings.errors import SettingsError
+from settings.graph import planned_graph
 from tests.unit.samples import settings
 from topology.catalog import SERVICES
 from topology.model import Service
@@ -24,8 +25,8 @@ def arguments(stack: str, name: str, **config: object) -> dict[str, str]:
 def test_the_default_model_fits_where_it_runs_and_did_not_before() -> None:
     cpu = service("embeddings-cpu")
     told = int(arguments("oracle1", "embeddings-cpu")["--max-batch-tokens"])
-    assert told == 2048
-    assert M3.cpu_mib(told) <= cpu.memory_mib < M3.cpu_mib(2 * told)
+    assert told == 1792
+    assert M3.cpu_mib(told) <= cpu.memory_mib < M3.cpu_mib(told + 256)
     # What it was: 16384 tokens in 3 GiB, and a warm-up of 8192 tokens.
     assert M3.cpu_mib(8192) > 2 * 3072
     assert M3.cpu_mib(LEAST) > 3072
@@ -35,6 +36,15 @@ def test_the_warm_up_s_scores_are_counted() -> None:
     """16 heads, 8192 tokens squared, 4 bytes are 4 GiB for one table, of which there are three at the peak."""
     scores = M3.cpu_mib(8192) - Shape(M3.millions, M3.hidden, 0, M3.tokens).cpu_mib(8192)
     assert scores == pytest.approx(3 * 4096, abs=1)
+
+
+def test_a_limit_of_the_settings_decides() -> None:
+    read = settings("oracle1", memoryMib={"embeddings-cpu": 6144}, hostMemoryGib=32)
+    [planned] = [s for s in planned_graph(read).on("oracle1") if s.name == "embeddings-cpu"]
+    words = embeddings_command(read, planned)
+    assert int(words[words.index("--max-batch-tokens") + 1]) > 1792
+    with pytest.raises(SettingsError, match="a model that fits 3072 MiB of memory"):
+        settings("oracle1", memoryMib={"embeddings-cpu": 3072})
 
 
 def test_on_a_card_the_share_decides() -> None:
@@ -69,7 +79,7 @@ def test_a_model_that_nobody_knows_is_described_by_the_settings() -> None:
 
 def test_a_model_that_fits_no_host_is_refused_with_what_it_needs() -> None:
     models = {"embedding": "org/huge", "embeddingShape": "millions=8000 hidden=4096 heads=32 tokens=32768"}
-    with pytest.raises(SettingsError, match="a model that fits 4096 MiB of memory") as refusal:
+    with pytest.raises(SettingsError, match="a model that fits 3872 MiB of memory") as refusal:
         settings("oracle1", models=models)
     assert "config set --path 'agentic-mesh:models.embedding' 'BAAI/bge-small-en-v1.5'" in str(refusal.value)
     with pytest.raises(SettingsError, match=r"at least 15\.5 GiB for org/huge"):

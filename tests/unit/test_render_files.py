@@ -28,7 +28,7 @@ def test_vllm_is_told_its_share_and_key_in_a_file() -> None:
     config = yaml.safe_load(vllm_config(settings("thanos", models={"chat": "own/chat", "chatContext": 4096}), "key"))
     assert (config["model"], config["served-model-name"]) == ("own/chat", "own/chat")
     assert config["max-model-len"] == 4096
-    assert config["gpu-memory-utilization"] == 0.33
+    assert config["gpu-memory-utilization"] == 0.41
     assert config["api-key"] == "key"
     assert (config["host"], config["port"]) == ("0.0.0.0", 8000)  # noqa: S104 - inside the pod
     assert config["disable-fastapi-docs"] is True

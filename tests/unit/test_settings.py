@@ -279,14 +279,13 @@ def test_two_nodes_on_one_address() -> None:
 def test_gpu_shares_that_do_not_fit_the_card() -> None:
     message = refused({"gpuMemoryGib": "16"}, stack="thanos")
     assert mends(message, "gpuShares", "thanos")
-    assert "the others take 16 of 16 GiB and leave 0 GiB, while vllm needs 8" in message
+    assert "the others take 14 of 16 GiB and leave 2 GiB, while vllm needs 8" in message
     assert "agentic-mesh:gpuShares is {'comfyui': 14.0}" in refused({"gpuShares": {"comfyui": 14}})
 
 
 def test_vllm_gets_what_the_others_leave() -> None:
     assert settings("thanos").gpu_shares == {
-        "vllm": 8.0,
-        "qdrant": 2.0,
+        "vllm": 10.0,
         "embeddings": 2.0,
         "whisper": 3.0,
         "comfyui": 6.0,
@@ -294,7 +293,7 @@ def test_vllm_gets_what_the_others_leave() -> None:
         "gpu-exporter": 0.0,
     }
     given = settings("thanos", gpuMemoryGib="40", gpuShares={"comfyui": 0, "gpu-exporter": 1}).gpu_shares
-    assert (given["vllm"], given["comfyui"], given["gpu-exporter"]) == (29.0, 0.0, 1.0)
+    assert (given["vllm"], given["comfyui"], given["gpu-exporter"]) == (31.0, 0.0, 1.0)
     assert "while vllm needs 12" in refused({"gpuShares": {"vllm": 12}})
 
 

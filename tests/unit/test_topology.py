@@ -19,7 +19,7 @@ WIDE = Graph(SERVICES, FOUR)
 ARCHITECTURE = (
     # service, node, port, resource
     ("vllm", "thanos", 8000, "GPU"),
-    ("qdrant", "thanos", 6333, "GPU/RAM"),
+    ("qdrant", "thanos", 6333, "RAM"),
     ("embeddings", "thanos", 8001, "GPU"),
     ("whisper", "thanos", 8002, "GPU"),
     ("comfyui", "thanos", 8003, "GPU"),
@@ -69,7 +69,7 @@ def test_only_the_edge_is_public() -> None:
 
 def test_a_card_is_wanted_by_these_services_and_they_run_beside_it() -> None:
     wanted = {s.name for s in SERVICES if s.gpu is not None}
-    assert wanted == {"vllm", "qdrant", "embeddings", "whisper", "comfyui", "ocr", "gpu-exporter"}
+    assert wanted == {"vllm", "embeddings", "whisper", "comfyui", "ocr", "gpu-exporter"}
     assert {s.role for s in SERVICES if s.gpu is not None} == {"gpu"}
     assert [s.name for s in SERVICES if s.gpu is not None and s.gpu.takes_rest] == ["vllm"]
 
