@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from policies.envoy import ANYONE, Caller, Chain, Config, chains
+from policies.envoy import ANYONE, AUTHORITY, Caller, Chain, Config, chains
 from policies.values import whole
 from topology.graph import GATEWAY, METRICS, Graph
 from topology.model import OPERATOR, TRUST_DOMAIN, Edge, Instance, Port, Protocol
@@ -50,6 +50,9 @@ def gateway_problems(config: Config, graph: Graph, node: str, ports: Sequence[An
         where = f"{chain.address}:{chain.port}"
         if chain.address == LOOPBACK:
             continue
+        if chain.internal:
+            yield from _inner_problems(chain)
+            continue
         if not chain.tls:
             # The mesh's TLS goes through as it is; both of its ends check each other.
             if not chain.only_passes:
@@ -64,7 +67,8 @@ def gateway_problems(config: Config, graph: Graph, node: str, ports: Sequence[An
             expected = expected_callers(graph, Instance(GATEWAY, node)).get(METRICS_PORT, frozenset())
             yield from _differences(chain.port, chain.callers or frozenset(), expected)
         elif chain.port == EGRESS_PORT:
-            yield from _egress_problems(chain, graph, node)
+            forward = chain.names == (Instance(GATEWAY, node).sni,)
+            yield from (_forward_problems if forward else _egress_problems)(chain, graph, node)
         else:
             yield f"{where} ends TLS, where the gateway only passes it on"
 
@@ -127,6 +131,32 @@ def _egress_problems(chain: Chain, graph: Graph, node: str) -> Iterator[str]:
     for caller in sorted(chain.callers or ()):
         if caller.identity not in granted:
             yield f"it lets {caller.identity} out to {host}, which the topology does not"
+
+
+def _forward_problems(chain: Chain, graph: Graph, node: str) -> Iterator[str]:
+    """Names and suffixes on port 443, for services that the topology sends through the forward proxy."""
+    proxied = {Instance(service.name, node).identity for service in graph.on(node) if service.proxied}
+    for caller in sorted(chain.callers or ()):
+        if caller.identity not in proxied:
+            yield f"its forward proxy lets out {caller.identity}, which the topology does not"
+        for route in caller.routes or ("any name",):
+            kind, _, name = route.partition(" ")
+            if kind != AUTHORITY or not _names_few(name.removesuffix(":443")) or not name.endswith(":443"):
+                yield f"its forward proxy lets {caller.identity} out to {name if kind == AUTHORITY else route}"
+
+
+def _inner_problems(chain: Chain) -> Iterator[str]:
+    """Behind a forward proxy: one name or suffix, and it dials what the TLS says."""
+    if not chain.dials_by_name:
+        yield f"the inner listener for {', '.join(chain.names)} is none of a forward proxy"
+    elif len(chain.names) != 1 or not _names_few(chain.names[0]):
+        yield f"its forward proxy dials {', '.join(chain.names) or 'any name'}"
+
+
+def _names_few(name: str) -> bool:
+    """One host name, or those below a domain of two labels or more."""
+    host = name.removeprefix("*.")
+    return "*" not in host and "." in host.strip(".") and ":" not in host
 
 
 def _named(callers: Callers) -> str:

@@ -17,8 +17,11 @@ _MANAGER: Final = "envoy.filters.network.http_connection_manager"
 _HTTP_RBAC: Final = "envoy.filters.http.rbac"
 _NETWORK_RBAC: Final = "envoy.filters.network.rbac"
 _TCP_PROXY: Final = "envoy.filters.network.tcp_proxy"
+_BY_SERVER_NAME: Final = "envoy.filters.network.sni_dynamic_forward_proxy"
 _TLS: Final = "extensions.transport_sockets.tls.v3.DownstreamTlsContext"
 
+AUTHORITY: Final = "authority"
+"""Before the `host:port` of a route that is a name to connect to."""
 ANYONE: Final = "anyone"
 """Stands for a principal or path that names nobody in particular."""
 
@@ -52,6 +55,10 @@ class Chain:
     """None: nothing decides who may come in."""
     only_passes: bool
     """It hands connections on as they are."""
+    internal: bool = False
+    """Only the proxy itself connects to it."""
+    dials_by_name: bool = False
+    """It dials the server name that a connection says."""
 
 
 def read(text: str) -> Config | None:
@@ -91,6 +98,8 @@ def chains(config: Config) -> Iterator[Chain]:
                 ),
                 callers=_callers(filters),
                 only_passes=tls is None and [f.get("name") for f in filters] == [_TCP_PROXY],
+                internal="internal_listener" in listener and not socket,
+                dials_by_name=tls is None and [f.get("name") for f in filters] == [_BY_SERVER_NAME, _TCP_PROXY],
             )
 
 
@@ -155,7 +164,21 @@ def _route(permission: Config) -> str:
     if isinstance(both, list):
         path, methods = (_path(both[0]), _methods(both[1])) if len(both) == 2 and len(permission) == 1 else ("", "")
         return f"{methods} {path}" if path and methods else ""
-    return _path(permission)
+    return _path(permission) or _authority(permission)
+
+
+def _authority(permission: Config) -> str:
+    """The `host:port` of a CONNECT request; a suffix begins with `*`."""
+    header = _at(permission, "header")
+    if not isinstance(header, dict) or len(permission) != 1 or header.keys() != {"name", "string_match"}:
+        return ""
+    match = {key: value for key, value in header["string_match"].items() if key != "ignore_case"}
+    if header["name"] != ":authority" or len(match) != 1:
+        return ""
+    for kind, start in (("exact", ""), ("suffix", "*")):
+        if isinstance(match.get(kind), str):
+            return f"{AUTHORITY} {start}{match[kind]}"
+    return ""
 
 
 def _path(permission: Config) -> str:

@@ -30,7 +30,7 @@ def services(graph: Graph, node: str) -> str:
             service.resource,
             service.purpose,
             ", ".join(callers) or "-",
-            ", ".join(f"`{host}`" for host in service.egress) or "-",
+            ", ".join(f"`{host}`" for host in (*service.egress, *service.proxied)) or "-",
         ]
 
     return table(("Service", "Ports", "Resource", "Purpose", "Callers", "Outside hosts"), map(row, graph.on(node)))

@@ -1,6 +1,53 @@
-"""What the model servers have in common."""
+"""What the model servers are told; what vLLM is stands in `render.vllm`."""
+
+import json
+from typing import Final
 
 from settings import Settings
+from settings.embeddings import TOKENIZERS, batch_tokens
+from topology.model import Service
+
+OPENAI_INPUTS: Final = 2048
+"""Texts in one request, as many as OpenAI's API takes."""
+_REQUEST_BYTES: Final = 32 * 1024 * 1024
+"""Of a request's body: what the model proxy takes."""
+
+
+def embeddings_command(settings: Settings, service: Service) -> list[str]:
+    """Arguments of Text Embeddings Inference: whatever OpenAI's API takes is split into batches that fit the memory.
+
+    Raises:
+        ValueError: the model's shape is not known, which the settings have refused before.
+
+    """
+    shape = settings.models.shape_of_embedding()
+    if shape is None:
+        raise ValueError(f"{settings.models.embedding} is not known and has no models.embeddingShape")
+    arguments = {
+        # Docker sets HOSTNAME, which the server would otherwise bind.
+        "hostname": "0.0.0.0",
+        "port": service.port("api").app_port,
+        "model-id": settings.models.embedding,
+        "max-batch-tokens": batch_tokens(shape, service, settings.gpu_shares),
+        "max-client-batch-size": OPENAI_INPUTS,
+        # Each text of a request takes one, and a request that finds too few is refused as a whole.
+        "max-concurrent-requests": 2 * OPENAI_INPUTS,
+        # Refused as a whole otherwise: a text over the model's length, or over what a batch may hold.
+        "auto-truncate": "true",
+        "payload-limit": _REQUEST_BYTES,
+        "tokenization-workers": TOKENIZERS,
+    }
+    return [word for name, value in arguments.items() for word in (f"--{name}", str(value))]
+
+
+def audio_aliases(settings: Settings) -> str:
+    """JSON of OpenAI's names for audio models -> ours, so that its clients need not know them."""
+    names = {
+        "whisper-1": settings.models.speech_to_text,
+        "tts-1": settings.models.text_to_speech,
+        "tts-1-hd": settings.models.text_to_speech,
+    }
+    return json.dumps(names)
 
 
 def offline(settings: Settings) -> dict[str, str]:

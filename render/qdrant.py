@@ -12,7 +12,6 @@ def qdrant_config(
     api_key: str,
     read_only_api_key: str,
     node_type: Literal["Normal", "Listener"] = "Normal",
-    gpu: bool = False,
 ) -> str:
     """YAML for `--config-path`. A `Listener` takes updates, votes and answers no reads.
 
@@ -26,23 +25,23 @@ def qdrant_config(
         # A replica on every peer, and one acknowledgement is enough: either node writes on without the other.
         "collection": {"replication_factor": PEERS, "write_consistency_factor": 1},
     }
-    config: dict[str, Any] = {
-        "log_level": "INFO",
-        "telemetry_disabled": True,
-        "storage": storage,
-        "service": {
-            "host": "0.0.0.0",
-            "http_port": 6333,
-            "grpc_port": 6334,
-            "metrics_port": 6340,
-            "api_key": api_key,
-            "read_only_api_key": read_only_api_key,
-            "enable_cors": False,
-            # A snapshot from a URL would let a caller make the server fetch what it likes.
-            "enable_snapshot_url_recovery": False,
+    return yaml.safe_dump(
+        {
+            "log_level": "INFO",
+            "telemetry_disabled": True,
+            "storage": storage,
+            "service": {
+                "host": "0.0.0.0",
+                "http_port": 6333,
+                "grpc_port": 6334,
+                "metrics_port": 6340,
+                "api_key": api_key,
+                "read_only_api_key": read_only_api_key,
+                "enable_cors": False,
+                # A snapshot from a URL would let a caller make the server fetch what it likes.
+                "enable_snapshot_url_recovery": False,
+            },
+            "cluster": {"enabled": True, "p2p": {"port": 6335}},
         },
-        "cluster": {"enabled": True, "p2p": {"port": 6335}},
-    }
-    if gpu:
-        config["gpu"] = {"indexing": True}
-    return yaml.safe_dump(config, sort_keys=True)
+        sort_keys=True,
+    )

@@ -39,7 +39,8 @@ class Check(Generic[T]):
     parse: Callable[[object], T]
 
 
-def _text(value: object) -> str:
+def text(value: object) -> str:
+    """A string that is not empty."""
     if not isinstance(value, str) or not value:
         raise NotAllowedError
     return value
@@ -49,7 +50,7 @@ def _matching(pattern: str) -> Callable[[object], str]:
     compiled = re.compile(pattern)
 
     def parse(value: object) -> str:
-        if not compiled.fullmatch(_text(value)):
+        if not compiled.fullmatch(text(value)):
             raise NotAllowedError
         return str(value)
 
@@ -111,7 +112,7 @@ def _mapping(value: object) -> Mapping[str, Any]:
 
 def _tailnet_address(value: object) -> str:
     try:
-        address = ip_address(_text(value))
+        address = ip_address(text(value))
     except ValueError:
         raise NotAllowedError from None
     if address not in TAILNET:
@@ -121,14 +122,14 @@ def _tailnet_address(value: object) -> str:
 
 def _address(value: object) -> str:
     try:
-        return str(ip_address(_text(value)))
+        return str(ip_address(text(value)))
     except ValueError:
         raise NotAllowedError from None
 
 
 def _private_range(value: object) -> IPv4Network:
     try:
-        network = ip_network(_text(value))
+        network = ip_network(text(value))
     except ValueError:
         raise NotAllowedError from None
     if not isinstance(network, IPv4Network) or network.prefixlen != 16 or not network.is_private:
@@ -142,6 +143,21 @@ def _hosts(value: object) -> tuple[str, ...]:
     for host in value:
         if not isinstance(host, str) or not _HOST.fullmatch(host):
             raise NotAllowedError(f"exact host names, without scheme, port or wildcard; {host!r} is none")
+    return tuple(dict.fromkeys(value))
+
+
+HUB_START: Final = "huggingface.co"
+"""Where every download begins; only the files come from elsewhere."""
+
+
+def _hub(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise NotAllowedError
+    for name in value:
+        if not isinstance(name, str) or not _HOST.fullmatch(name.removeprefix("*.")):
+            raise NotAllowedError(f"{HUB.allowed}; {name!r} is neither")
+    if value and HUB_START not in value:
+        raise NotAllowedError(f"{HUB.allowed}; the list lacks {HUB_START}, where every download begins")
     return tuple(dict.fromkeys(value))
 
 
@@ -172,14 +188,14 @@ def _operators(value: object) -> tuple[str, ...]:
 
 
 def _url(value: object) -> str:
-    match = re.fullmatch(r"https://([^/:\s]+)(:\d+)?(/\S*)?", _text(value))
+    match = re.fullmatch(r"https://([^/:\s]+)(:\d+)?(/\S*)?", text(value))
     if not match or not _HOST.fullmatch(match[1]):
         raise NotAllowedError
     return str(value).rstrip("/")
 
 
 def _editor_url(value: object) -> str:
-    return str(value).rstrip("/") if re.fullmatch(r"http://localhost:\d{1,5}/?", _text(value)) else _url(value)
+    return str(value).rstrip("/") if re.fullmatch(r"http://localhost:\d{1,5}/?", text(value)) else _url(value)
 
 
 def _smtp_port(value: object) -> int:
@@ -215,6 +231,12 @@ PRIVATE_RANGE: Final = Check[IPv4Network](
     _private_range,
 )
 HOSTS: Final = Check[tuple[str, ...]]("a list of exact host names", '["api.example.com"]', _hosts)
+HUB: Final = Check[tuple[str, ...]](
+    "a list of host names (huggingface.co) and suffixes (*.hf.co, any name below hf.co), without scheme, port or "
+    "address; [] for no downloads",
+    '["huggingface.co", "hf.co", "*.hf.co"]',
+    _hub,
+)
 DEVICES: Final = Check[tuple[str, ...]]("GPU numbers or UUIDs, separated by commas", "0", _devices)
 OPERATORS: Final = Check[tuple[str, ...]](
     "a list of logins (you@example.com), synced groups (group:ops@example.com) or roles (autogroup:admin)",

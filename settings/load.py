@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any, Final
 
-from settings import checks, prices
+from settings import checks, embeddings, prices
 from settings.checks import NotAllowedError
 from settings.errors import PROJECT, SettingsError, UnknownKeyError
 from settings.gpu import gpu_shares
 from settings.model import AlertTargets, BackupStore, Budget, LogStore, Models, Secret, Settings
 from topology.catalog import SERVICES
 from topology.graph import GraphError, check_ports, with_ports
+from topology.memory import with_memory
 from topology.model import Node
 from topology.nodes import NODES
 
@@ -45,13 +47,8 @@ SECRETS: Final = frozenset(
     }
 )
 
-_HUB: Final = [
-    "huggingface.co",
-    "cdn-lfs.huggingface.co",
-    "cas-bridge.xethub.hf.co",
-    "cas-server.xethub.hf.co",
-    "transfer.xethub.hf.co",
-]
+_HUB: Final = ["huggingface.co", "cdn-lfs.huggingface.co", "hf.co", "*.hf.co"]
+"""The hub and every host that it sends clients to for files, of which it adds and moves some without notice."""
 
 _BUCKET_LENGTH: Final = 63
 """S3's longest name."""
@@ -201,6 +198,9 @@ class _Reader:
         backup = self.backup(name)
         model_path = self.below(data_root, "modelPath", "models")
         models = self.models(model_path, gpu=not control)
+        given_shares = self.shares(memory, {k.replace("_", "-"): v for k, v in shares.items()})
+        memory_mib = self.memory_limits()
+        self.check_embeddings(models, node, given_shares, memory_mib)
         settings = Settings(
             stack=self.stack,
             node=node,
@@ -213,9 +213,9 @@ class _Reader:
             qdrant_storage=self.below(data_root, "qdrantStorage", "qdrant"),
             gpu_memory_gib=memory,
             gpu_devices=self.get("gpuDevices", checks.DEVICES, "0"),
-            gpu_shares=self.shares(memory, {k.replace("_", "-"): v for k, v in shares.items()}),
+            gpu_shares=given_shares,
             models=models,
-            model_hub=self.get("modelHub", checks.HOSTS, _HUB),
+            model_hub=self.get("modelHub", checks.HUB, _HUB),
             domain=domain or "",
             ports=self.ports(),
             # All of the host's own addresses.
@@ -236,7 +236,7 @@ class _Reader:
             host_memory_gib=self.get(
                 "hostMemoryGib", checks.number(4, 4096, "GiB of the host's memory", "64"), 24 if control else 64
             ),
-            memory_mib=self.memory_limits(),
+            memory_mib=memory_mib,
             allow_small_host=self.get("allowSmallHost", checks.BOOLEAN, False),
             host_cpus=self.get("hostCpus", checks.number(1, 1024, "CPUs of the host", "8"), 2 if control else 8),
             cache_shared=self.get("cacheShared", checks.BOOLEAN, False),
@@ -273,7 +273,7 @@ class _Reader:
 
     def models(self, model_path: str, *, gpu: bool) -> Models:
         """The names of the models. A GPU node serves the chat model, so that there it must fit vLLM and the folder."""
-        models = Models(**self.section("models", checks.MODELS))
+        models = Models(**self.section("models", {**checks.MODELS, "embeddingShape": embeddings.SHAPE}))
         if not gpu:
             return models
         if models.chat_is_local and not models.chat.startswith(f"{model_path}/"):
@@ -316,6 +316,28 @@ class _Reader:
             example = json.dumps({**raw, missing: prices.EXAMPLE})
             raise self.wrong("prices", raw or None, allowed, example)
         return {**prices.KNOWN, **given}
+
+    def check_embeddings(
+        self, models: Models, node: Node, shares: Mapping[str, float], memory_mib: Mapping[str, int]
+    ) -> None:
+        """The embedding model fits the memory of the service that runs it on this node, by a formula."""
+        shape = models.shape_of_embedding()
+        if shape is None:
+            allowed = f"{embeddings.SHAPE.allowed}, since {models.embedding} is none of {', '.join(embeddings.KNOWN)}"
+            raise self.wrong("models.embeddingShape", None, allowed, embeddings.SHAPE.example)
+        if models.embedding_size > shape.hidden:
+            allowed = f"at most {shape.hidden}, the dimensions of {models.embedding}"
+            raise self.wrong("models.embeddingSize", models.embedding_size, allowed, str(shape.hidden))
+        try:
+            for service in with_memory(SERVICES, memory_mib):
+                if service.name in embeddings.SERVICES and service.role == node.role:
+                    embeddings.batch_tokens(shape, service, shares)
+        except NotAllowedError as bad:
+            if node.role == "gpu":
+                need = math.ceil(shape.gpu_mib(embeddings.LEAST) / 102.4) / 10
+                allowed = f"at least {need:g} GiB for {models.embedding}, or a smaller model in models.embedding"
+                raise self.wrong("gpuShares.embeddings", shares["embeddings"], allowed, f"{need:g}") from None
+            raise self.wrong("models.embedding", models.embedding, bad.allowed, "BAAI/bge-small-en-v1.5") from None
 
     def ports(self) -> Mapping[str, int]:
         check = checks.whole(1024, 65535, "a tailnet port", "18000")

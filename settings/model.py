@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 
+from settings.embeddings import KNOWN, Shape
 from settings.prices import Price
 from settings.tool_parsers import tool_parser
 from topology.model import Node
@@ -49,6 +50,8 @@ class Models:
     """One model on GPU and CPU, so that vectors stay comparable."""
     embedding_size: int = 1024
     """Dimensions of its vectors."""
+    embedding_shape: Shape | None = None
+    """Of a model that is not in `settings.embeddings.KNOWN`."""
     speech_to_text: str = "Systran/faster-whisper-small"
     text_to_speech: str = "speaches-ai/Kokoro-82M-v1.0-ONNX"
     claude_sonnet: str = "claude-sonnet-4-5"
@@ -57,7 +60,7 @@ class Models:
     """The smaller cloud model at the end of the fallback chain."""
     openrouter_mixtral: str = "mistralai/mixtral-8x22b-instruct"
     image_checkpoint: str = "sd_xl_base_1.0.safetensors"
-    """File below `ComfyUI/models/checkpoints` of ComfyUI's volume, by which the agents have pictures made. Nothing
+    """File below `models/checkpoints` of ComfyUI's volume, by which the agents have pictures made. Nothing
     downloads it: whoever runs the GPU node puts it there."""
 
     @property
@@ -74,6 +77,10 @@ class Models:
     def tool_parser(self) -> str | None:
         """The parser for the chat model's tool calls; None: its family is not known and the settings name none."""
         return self.chat_tool_parser or tool_parser(self.chat)
+
+    def shape_of_embedding(self) -> Shape | None:
+        """What its memory depends on; None: neither known nor given."""
+        return self.embedding_shape or KNOWN.get(self.embedding)
 
     def cloud(self) -> Mapping[str, str]:
         """Those in the cloud, each of which has a price, by their names in the routing rules."""

@@ -3,12 +3,21 @@
 from typing import Final
 
 from topology.model import Call, Metrics, Port, Probe, Protocol, Rule, Service, Volume, VolumeRead, Waiver
-from topology.routes import EMBEDDINGS, EMBEDDINGS_READS, MODELS, N8N_PUBLIC, QDRANT_READS, RESPONSES
+from topology.routes import (
+    COMFYUI_JOBS,
+    COMFYUI_USERS,
+    EMBEDDINGS,
+    EMBEDDINGS_READS,
+    MODELS,
+    N8N_PUBLIC,
+    QDRANT_READS,
+    RESPONSES,
+)
 
 _AGENT_TOOLS: Final = (
     Call(to="embeddings", routes=("POST /embed", "POST /v1/embeddings", "GET /info"), fallback="embeddings-cpu"),
     Call(to="whisper", routes=("GET,POST /v1/",)),
-    Call(to="comfyui"),
+    Call(to="comfyui", routes=COMFYUI_JOBS),
     Call(to="interpreter", routes=("GET,POST,DELETE /v1/",)),
     Call(to="ocr", routes=("GET,POST /v1/",)),
 )
@@ -81,7 +90,7 @@ SERVICES: Final = (
             Call(to="agents"),
             Call(to="litellm", routes=MODELS),
             Call(to="whisper", routes=("GET,POST /v1/",)),
-            Call(to="comfyui"),
+            Call(to="comfyui", routes=COMFYUI_USERS),
             Call(to="ocr", routes=("GET,POST /v1/",)),
             Call(to="n8n", routes=N8N_PUBLIC),
             Call(to="redis"),
@@ -152,8 +161,9 @@ SERVICES: Final = (
         ports=(Port(number=8011, routes=EMBEDDINGS, reads=EMBEDDINGS_READS),),
         probe=Probe(port=8011, path="/health"),
         metrics=Metrics(port=8011),
-        egress=("@model-hub",),
-        memory_mib=3584,
+        proxied=("@model-hub",),
+        # By `settings.embeddings`: the default model with batches, and so texts, of 1792 tokens.
+        memory_mib=3872,
         cpus=2,
         volumes=(Volume(name="models", path="/data", owner=(1000, 1000), backup=False),),
         start_seconds=900,

@@ -1,4 +1,7 @@
-"""Outside hosts, as the service table and the settings write them: `host` or `host:port`, TLS from the first byte."""
+"""Outside hosts, as the service table and the settings write them: `host` or `host:port`, TLS from the first byte.
+
+Names for the forward proxy are `host` or `*.suffix`, which stands for every name below it; always port 443.
+"""
 
 from dataclasses import dataclass
 
@@ -11,6 +14,16 @@ class Outside:
     port: int = 443
 
     @property
+    def authority(self) -> str:
+        """As a CONNECT request names it; a suffix keeps its `*`."""
+        return f"{self.host}:{self.port}"
+
+    @property
+    def is_suffix(self) -> bool:
+        """Whether it stands for all names below one."""
+        return self.host.startswith("*.")
+
+    @property
     def sni(self) -> str:
         """By which a gateway tells outside hosts apart; the app's own TLS inside names `host`."""
         return self.host if self.port == 443 else f"p{self.port}.{self.host}"
@@ -18,7 +31,8 @@ class Outside:
     @property
     def name(self) -> str:
         """For clusters, listeners and logs."""
-        return self.host if self.port == 443 else f"{self.host}-{self.port}"
+        host = self.host.replace("*", "any", 1)
+        return host if self.port == 443 else f"{host}-{self.port}"
 
 
 def outside(entry: str) -> Outside:

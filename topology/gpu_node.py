@@ -40,7 +40,7 @@ SERVICES: Final = (
             Volume(name="models", path="/models", owner=(2000, 0), backup=False, setting="model_path"),
             Volume(name="cache", path="/home/vllm/.cache", owner=(2000, 0), backup=False),
         ),
-        egress=("@model-hub",),
+        proxied=("@model-hub",),
         waivers=(Waiver(rule=Rule.WRITABLE_EXEC, reason=_GPU_LIBRARIES, value="/tmp"),),
         start_seconds=1800,
         stop_seconds=60,
@@ -51,8 +51,8 @@ SERVICES: Final = (
         slot=2,
         role="gpu",
         purpose="Vector search & indexing",
-        resource="GPU/RAM",
-        image="qdrant-gpu",
+        resource="RAM",
+        image="qdrant",
         user="1000:1000",
         ports=(
             Port(number=6333, reads=QDRANT_READS, direct=True),
@@ -64,8 +64,6 @@ SERVICES: Final = (
         ),
         probe=Probe(port=6333, path="/readyz"),
         metrics=Metrics(port=6340),
-        # It indexes with Vulkan.
-        gpu=Gpu(share_gib=2.0, capabilities=("compute", "utility", "graphics")),
         memory_mib=6144,
         cpus=4,
         volumes=(
@@ -124,7 +122,7 @@ SERVICES: Final = (
         memory_mib=4096,
         cpus=4,
         volumes=(Volume(name="models", path="/data", owner=(1000, 1000), backup=False),),
-        egress=("@model-hub",),
+        proxied=("@model-hub",),
         start_seconds=900,
     ),
     Service(
@@ -148,7 +146,7 @@ SERVICES: Final = (
                 backup=False,
             ),
         ),
-        egress=("@model-hub",),
+        proxied=("@model-hub",),
         tmpfs=("/tmp", "/home/ubuntu/.config"),
         start_seconds=900,
     ),
@@ -159,22 +157,16 @@ SERVICES: Final = (
         purpose="Image generation",
         resource="GPU",
         image="comfyui",
-        user="0:0",
+        user="1000:1000",
         ports=(Port(number=8003, direct=True),),
         probe=Probe(port=8003, path="/system_stats"),
         gpu=Gpu(share_gib=6.0),
         memory_mib=12288,
         cpus=4,
-        volumes=(Volume(name="root", path="/root", owner=(0, 0), backup=False),),
-        egress=("@model-hub",),
-        waivers=(
-            Waiver(
-                rule=Rule.READ_ONLY_ROOT,
-                reason="the image installs itself and its nodes over /root and its Python packages",
-            ),
-            Waiver(rule=Rule.NON_ROOT, reason="the image runs and writes as root only"),
-            Waiver(rule=Rule.WRITABLE_EXEC, reason=_GPU_LIBRARIES, value="/tmp"),
-        ),
+        volumes=(Volume(name="data", path="/data", owner=(1000, 1000), backup=False),),
+        # The image declares a volume on /root, which nothing here needs.
+        tmpfs=("/tmp", "/root"),
+        waivers=(Waiver(rule=Rule.WRITABLE_EXEC, reason=_GPU_LIBRARIES, value="/tmp"),),
         start_seconds=1800,
     ),
     Service(
@@ -225,19 +217,12 @@ SERVICES: Final = (
         purpose="GPU metrics",
         resource="GPU",
         image="gpu-exporter",
-        user="0:0",
+        # The image's own user for metrics without profiling, which needs root and SYS_ADMIN.
+        user="1000:1000",
         probe=Probe(port=9400, path="/health"),
         metrics=Metrics(port=9400),
         gpu=Gpu(share_gib=0.0),
         memory_mib=512,
         cpus=1,
-        waivers=(
-            Waiver(rule=Rule.NON_ROOT, reason="DCGM profiling needs root"),
-            Waiver(
-                rule=Rule.CAPABILITY,
-                value="SYS_ADMIN",
-                reason="DCGM reads profiling counters of the driver",
-            ),
-        ),
     ),
 )

@@ -8,7 +8,7 @@ from typing import Final
 
 from topology.egress import Outside, outside
 from topology.model import Call, Edge, Instance, Node, Port, Protocol, Service, Volume, VolumeRead
-from topology.network import EGRESS_PORT, MAX_SLOT, METRICS_PORT
+from topology.network import EGRESS_PORT, FORWARD_PORT, MAX_SLOT, METRICS_PORT
 from topology.routes import route
 
 GATEWAY: Final = "gateway"
@@ -165,19 +165,27 @@ class Graph:
         return (*service.reads, *backups)
 
     def egress(self, node: str) -> Mapping[Outside, tuple[str, ...]]:
-        """Outside host -> services of the node that may reach it."""
-        hosts: dict[Outside, list[str]] = {}
-        for service in self.on(node):
-            for entry in service.egress:
-                hosts.setdefault(outside(entry), []).append(service.name)
-        return {host: tuple(names) for host, names in sorted(hosts.items())}
+        """Outside host -> services of the node that may reach it by its exact name."""
+        return _by_host((service.name, service.egress) for service in self.on(node))
+
+    def proxied(self, node: str) -> Mapping[Outside, tuple[str, ...]]:
+        """Outside name or suffix -> services of the node that may reach it through the forward proxy."""
+        return _by_host((service.name, service.proxied) for service in self.on(node))
+
+
+def _by_host(lists: Iterable[tuple[str, tuple[str, ...]]]) -> Mapping[Outside, tuple[str, ...]]:
+    hosts: dict[Outside, list[str]] = {}
+    for name, entries in lists:
+        for entry in entries:
+            hosts.setdefault(outside(entry), []).append(name)
+    return {host: tuple(names) for host, names in sorted(hosts.items())}
 
 
 def with_egress(services: Iterable[Service], groups: Mapping[str, tuple[str, ...]]) -> tuple[Service, ...]:
     """The table with each `@group` of outside hosts replaced by the settings' names."""
 
-    def hosts(service: Service) -> Iterator[str]:
-        for host in service.egress:
+    def hosts(service: Service, entries: tuple[str, ...]) -> Iterator[str]:
+        for host in entries:
             if not host.startswith("@"):
                 yield host
             elif host[1:] in groups:
@@ -187,7 +195,14 @@ def with_egress(services: Iterable[Service], groups: Mapping[str, tuple[str, ...
                     f"service {service.name!r}: unknown egress group {host!r}; known: {', '.join(sorted(groups))}"
                 )
 
-    return tuple(replace(s, egress=tuple(dict.fromkeys(hosts(s)))) for s in services)
+    return tuple(
+        replace(
+            s,
+            egress=tuple(dict.fromkeys(hosts(s, s.egress))),
+            proxied=tuple(dict.fromkeys(hosts(s, s.proxied))),
+        )
+        for s in services
+    )
 
 
 def with_backups(services: Iterable[Service], *, telemetry: bool) -> tuple[Service, ...]:
@@ -292,7 +307,7 @@ def _check_tcp_ports(service: Service, by_name: Mapping[str, Service]) -> None:
 def check_ports(services: tuple[Service, ...]) -> None:
     """Raise GraphError where two services of a node have one port, or would be published on one."""
     for role in ("gpu", "control"):
-        taken = {METRICS_PORT: "metrics", EGRESS_PORT: "egress"}
+        taken = {METRICS_PORT: "metrics", EGRESS_PORT: "egress", FORWARD_PORT: "the forward proxy"}
         published = dict(taken)
         for service in services:
             if service.role not in (None, role):

@@ -4,7 +4,7 @@ Renovate updates it with a custom regex manager, so each reference is one string
 `reference="(?<depName>[^:@"]+):(?<currentValue>[^@"]+)(?:@(?<currentDigest>sha256:[a-f0-9]{64}))?"`, docker
 datasource. Digests are those of the index, so that one reference serves all platforms. A missing digest means that it
 could not be resolved from any source at hand; it is never filled in by hand. `n8n` and `n8n-runners` move together,
-and so do `qdrant` and `qdrant-gpu`, and `victorialogs` and `vlagent`.
+and so do `victorialogs` and `vlagent`.
 """
 
 from collections.abc import Mapping
@@ -71,19 +71,18 @@ IMAGES: Final[Mapping[str, Image]] = {
         reference="ghcr.io/speaches-ai/speaches:0.9.0-rc.3-cuda-12.6.3@sha256:5c6206a349e90b9a6782342917e72f84fc7cb60e8afd540f6aa625831ac1fd0f",
     ),
     "comfyui": Image(
-        reference="docker.io/yanwk/comfyui-boot:cu130-slim-v2-20260814",
+        # The tag's last build: its publisher has archived it. Newer tags have no digest that could be resolved.
+        reference="docker.io/yanwk/comfyui-boot:cu128-slim@sha256:7b75f98c317b42490529502c781bb0a699c7ca2a909a0e9df6106de853cf8fb4",
         platforms=(AMD64,),
     ),
     "ocr": Image(
-        reference="ghcr.io/docling-project/docling-serve-cu130:v1.35.0",
+        # The newest tag with a digest that could be resolved; it is the one of the platform, not of the index.
+        reference="ghcr.io/docling-project/docling-serve-cu128:v1.32.0@sha256:c57b384ba305ab70f4f8cd02582a0aa9effbc529b7838ddc324a5d299449e8d2",
+        platforms=(AMD64,),
     ),
     # Data.
     "qdrant": Image(
         reference="docker.io/qdrant/qdrant:v1.19.1-unprivileged@sha256:801777072776dc81b2a9dd2007b2ed487571f21ecd30efffd15ddb1671f2193d",
-    ),
-    "qdrant-gpu": Image(
-        reference="docker.io/qdrant/qdrant:v1.19.1-gpu-nvidia",
-        platforms=(AMD64,),
     ),
     "redis": Image(
         reference="docker.io/library/redis:8.10.2@sha256:d5ac52db24d4e70566fe9944f22cf5bdc2bc739b05c0f426335161ea6c23f3b3",

@@ -182,6 +182,9 @@ class Service:
     calls: tuple[Call, ...] = ()
     egress: tuple[str, ...] = ()
     """Outside hosts, exact, `host` or `host:port`; `@group` stands for a list from the settings (`Settings.egress`)."""
+    proxied: tuple[str, ...] = ()
+    """Outside names that it reaches through its sidecar's forward proxy, on port 443: exact, or `*.suffix` for all
+    names below; `@group` as in `egress`. For a group whose names nobody can list."""
     metrics: Metrics | None = None
     gpu: Gpu | None = None
     volumes: tuple[Volume, ...] = ()

@@ -12,6 +12,8 @@ METRICS_PORT: Final = 15090
 """Where each sidecar serves its own and its app's metrics to Prometheus."""
 EGRESS_PORT: Final = 15443
 """Where the gateway takes connections that leave the node."""
+FORWARD_PORT: Final = 15128
+"""Where a sidecar takes its app's CONNECT requests, for names that are too many to list."""
 MAX_SLOT: Final = 199
 
 

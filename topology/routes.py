@@ -7,6 +7,21 @@ from typing import Final
 EMBEDDINGS: Final = ("POST /embed", "POST /rerank", "POST /v1/embeddings", "GET /info", "GET /health")
 """Of the embedding server, on a GPU and on CPUs."""
 EMBEDDINGS_READS: Final = ("/embed", "/rerank", "/v1/embeddings")
+COMFYUI_USERS: Final = (
+    "POST /prompt",
+    "GET /history/",
+    "GET /view",
+    "GET /ws",
+    "GET /object_info",
+    "GET /object_info/",
+    "GET /system_stats",
+    "POST /upload/image",
+    "POST /upload/mask",
+)
+"""What a program needs to have pictures made. Not: the queue and the whole history, which show everybody's prompts; to
+interrupt, clear or unload, which end everybody's work; settings, files and models of the user interface."""
+COMFYUI_JOBS: Final = ("POST /prompt", "GET /history/", "GET /view", "POST /queue")
+"""What the agents do: a workflow, its outcome, its pictures, and a job of their own taken out of the queue."""
 QDRANT_READS: Final = (
     "/collections/[^/]+/points/(search|query)(/batch|/groups)?",
     "/collections/[^/]+/points/(scroll|count)",

@@ -17,6 +17,7 @@ from components.platform.proxy import ProxyArgs, proxy
 from render.envoy import sidecar_config
 from render.envoy.sidecar import callee_names
 from topology.model import Service
+from topology.network import FORWARD_PORT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +74,7 @@ class Pod(pulumi.ComponentResource):
             version["config_version"] = config.version
             needs.append(config.loader)
 
+        env = {**args.env, **forward_proxy(service, addresses.sidecar)}
         self.app = docker.Container(
             f"{name}-app",
             name=f"{PREFIX}-{service.name}",
@@ -80,7 +82,7 @@ class Pod(pulumi.ComponentResource):
             command=args.command,
             entrypoints=args.entrypoints,
             working_dir=args.working_dir,
-            envs=[f"{key}={value}" for key, value in sorted(args.env.items())] or None,
+            envs=[f"{key}={value}" for key, value in sorted(env.items())] or None,
             labels=label(
                 service.name,
                 context.node,
@@ -139,6 +141,13 @@ def _say_what_is_awaited(pod: Pod, service: Service) -> None:
     asked = f"{service.probe.path} on port {service.probe.port}" if service.probe.path else f"port {service.probe.port}"
     text = f"waits until {service.name} answers at {asked}, {service.start_seconds // 60} minutes at most"
     pulumi.log.info(text, resource=pod, ephemeral=True)
+
+
+def forward_proxy(service: Service, sidecar: str) -> dict[str, str]:
+    """Sends an app's HTTPS clients to its sidecar's forward proxy; plain HTTP stays in the pod."""
+    if not service.proxied:
+        return {}
+    return {"HTTPS_PROXY": f"http://{sidecar}:{FORWARD_PORT}", "NO_PROXY": "localhost,127.0.0.1"}
 
 
 def _gpu(context: NodeContext, service: Service) -> list[docker.ContainerDeviceRequestArgs] | None:

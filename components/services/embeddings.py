@@ -5,7 +5,7 @@ import pulumi
 from components.platform.context import ServiceArgs
 from components.platform.pod import Pod, PodArgs
 from render.entrypoint import with_secrets
-from render.models import offline
+from render.models import embeddings_command, offline
 
 
 class Embeddings(pulumi.ComponentResource):
@@ -36,21 +36,7 @@ def _server(parent: pulumi.Resource, name: str, args: ServiceArgs, program: str)
             context=args.context,
             service=args.service,
             entrypoints=with_secrets({"API_KEY": "/config/api-key"}, program),
-            command=[
-                # Docker sets HOSTNAME, which the server would otherwise bind.
-                "--hostname",
-                "0.0.0.0",
-                "--port",
-                str(args.service.port("api").app_port),
-                "--model-id",
-                settings.models.embedding,
-                "--max-batch-tokens",
-                "16384",
-                "--max-client-batch-size",
-                "32",
-                "--max-concurrent-requests",
-                "512",
-            ],
+            command=embeddings_command(settings, args.service),
             files={"api-key": args.context.secret("embeddings-api-key")},
             env={"HUGGINGFACE_HUB_CACHE": "/data", "HF_HOME": "/data", **offline(settings)},
         ),

@@ -1,13 +1,36 @@
 """System metrics."""
 
+from typing import Final
+
 import pulumi
 
 from components.platform.context import ServiceArgs
 from components.platform.pod import Pod, PodArgs
 
+_COLLECTORS: Final = (
+    "cpu",
+    "meminfo",
+    "loadavg",
+    "diskstats",
+    "filesystem",
+    "netdev",
+    "pressure",
+    "thermal_zone",
+)
+# `/proc/net` is a link to the reader's own network, so that the host's /proc as it is would show the container's: the
+# exporter gets a folder of links, in which the network is that of the host's first process.
+_START: Final = """\
+set -eu
+mkdir -p /tmp/proc && cd /tmp/proc
+for name in stat meminfo loadavg diskstats pressure 1; do ln -sfn "/host/proc/$name" "$name"; done
+ln -sfn /host/proc/1/net net
+exec "$0" "$@"
+"""
+_NOT_DISKS: Final = "^/(dev|proc|run|snap|sys|tmp|var/lib/(docker|containers|kubelet))($|/)"
+
 
 class NodeExporter(pulumi.ComponentResource):
-    """Creates the node exporter's pod. It sees the host's /proc and /sys, not its files."""
+    """Creates the node exporter's pod, which measures the host it runs on and not its own container."""
 
     def __init__(self, name: str, args: ServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Make the pod."""
@@ -17,26 +40,18 @@ class NodeExporter(pulumi.ComponentResource):
             PodArgs(
                 context=args.context,
                 service=args.service,
+                entrypoints=["sh", "-c", _START, "/bin/node_exporter"],
                 command=[
-                    "--path.procfs=/host/proc",
+                    "--path.procfs=/tmp/proc",
                     "--path.sysfs=/host/sys",
                     "--path.rootfs=/host",
+                    "--path.udev.data=/host/run/udev/data",
                     "--web.listen-address=0.0.0.0:9100",
                     "--collector.disable-defaults",
-                    *(
-                        f"--collector.{name}"
-                        for name in (
-                            "cpu",
-                            "meminfo",
-                            "loadavg",
-                            "diskstats",
-                            "filesystem",
-                            "netdev",
-                            "pressure",
-                            "thermal_zone",
-                            "uname",
-                        )
-                    ),
+                    *(f"--collector.{collector}" for collector in _COLLECTORS),
+                    # By netlink it would ask its own container's network.
+                    "--no-collector.netdev.netlink",
+                    f"--collector.filesystem.mount-points-exclude={_NOT_DISKS}",
                 ],
             ),
             pulumi.ResourceOptions(parent=self),

@@ -5,6 +5,7 @@ import pulumi
 from components.platform.context import ServiceArgs
 from components.platform.pod import Pod, PodArgs
 from render.entrypoint import with_secrets
+from render.gpu import share_environment, share_files
 
 
 class Ocr(pulumi.ComponentResource):
@@ -20,13 +21,14 @@ class Ocr(pulumi.ComponentResource):
                 service=args.service,
                 entrypoints=with_secrets({"DOCLING_SERVE_API_KEY": "/config/api-key"}, "docling-serve"),
                 command=["run"],
-                files={"api-key": args.context.secret("ocr-api-key")},
+                files={"api-key": args.context.secret("ocr-api-key"), **share_files()},
                 env={
                     "UVICORN_HOST": "0.0.0.0",
                     "UVICORN_PORT": "8005",
                     "DOCLING_SERVE_SCRATCH_PATH": "/scratch",
                     "DOCLING_SERVE_CORS_ORIGINS": "[]",
                     "DOCLING_SERVE_ENABLE_UI": "false",
+                    **share_environment(args.context.settings, args.service.name),
                 },
             ),
             pulumi.ResourceOptions(parent=self),

@@ -13,12 +13,12 @@ FIRST_PEER = "http://qdrant:6335"
 
 
 class Qdrant(pulumi.ComponentResource):
-    """Creates the pod of the primary: first of its cluster, indexing on the card."""
+    """Creates the pod of the primary, the first of its cluster."""
 
     def __init__(self, name: str, args: ServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Make the pod."""
         super().__init__("agentic-mesh:vectors:Qdrant", name, None, opts)
-        self.pod = _peer(self, name, args, FIRST_PEER, gpu=True)
+        self.pod = _peer(self, name, args, FIRST_PEER)
         self.register_outputs({})
 
 
@@ -49,13 +49,10 @@ def _peer(
     uri: str,
     *,
     node_type: Literal["Normal", "Listener"] = "Normal",
-    gpu: bool = False,
 ) -> Pod:
     """The pod of a peer that the others reach by `uri`."""
     keys = pulumi.Output.all(args.context.secret("qdrant-api-key"), args.context.secret("qdrant-read-only-api-key"))
-    config = keys.apply(
-        lambda key: qdrant_config(api_key=key[0], read_only_api_key=key[1], node_type=node_type, gpu=gpu)
-    )
+    config = keys.apply(lambda key: qdrant_config(api_key=key[0], read_only_api_key=key[1], node_type=node_type))
     join = [] if uri == FIRST_PEER else ["--bootstrap", FIRST_PEER]
     return Pod(
         f"{name}-pod",

@@ -5,7 +5,7 @@ import pulumi
 from components.platform.context import ServiceArgs
 from components.platform.pod import Pod, PodArgs
 from render.entrypoint import with_secrets
-from render.models import offline
+from render.models import audio_aliases, offline
 
 # The server loads no model that was not asked for: once it answers, it is told to fetch the two of the settings.
 _START = """\
@@ -37,7 +37,10 @@ class Whisper(pulumi.ComponentResource):
                 files={
                     "api-key": key,
                     "authorization": pulumi.Output.concat("Authorization: Bearer ", key),
+                    # The program reads it in its working directory; the image's own names models that are not here.
+                    "model_aliases.json": audio_aliases(settings),
                 },
+                working_dir="/config",
                 env={
                     "UVICORN_HOST": "0.0.0.0",
                     "UVICORN_PORT": "8002",

@@ -74,11 +74,25 @@ def _models(real: frozenset[str]) -> Mapping[str, Entry]:
         "embeddings-cpu": _embeddings("/usr/local/bin/text-embeddings-router"),
         "embeddings-cpu-arm64": _embeddings("/usr/local/bin/text-embeddings-router"),
         "whisper": replace(
-            stand_in("speech", "/usr/local/bin/uvicorn", reason=f"{_NO_GPU}; it hears nothing and speaks silence"),
+            stand_in(
+                "speech",
+                "/usr/local/bin/uvicorn",
+                reason=f"{_NO_GPU}; it hears nothing and speaks silence",
+                version="refuses as 0.9.0-rc.3",
+                not_covered="speech, the card, what models need of memory",
+            ),
             folders={f"{home}/.cache/huggingface/hub": (1000, 1000, 0o755)},
         ),
-        "comfyui": stand_in(
-            "images", "/usr/local/bin/comfyui", reason=f"{_NO_GPU}; pictures of one colour, and no WebSocket"
+        "comfyui": replace(
+            stand_in(
+                "images",
+                "/usr/local/bin/comfyui",
+                reason=f"{_NO_GPU}; pictures of one colour, and no WebSocket",
+                version="refuses as in autumn 2026",
+                not_covered="nodes, models, the card; the image without its entry point",
+            ),
+            files={"/default-comfyui-bundle/ComfyUI/main.py": "shims/comfyui.py"},
+            folders={"/data": (1000, 1000, 0o755)},
         ),
         "ocr": stand_in("ocr", "/usr/local/bin/docling-serve", reason=f"{NO_IMAGE}; it reads text files alone"),
     }
@@ -114,14 +128,20 @@ def _vllm(*, real: bool) -> Entry:
 
 def _embeddings(path: str) -> Entry:
     reason = f"{NO_IMAGE}; vectors of a real small model, all-MiniLM-L6-v2, filled up to the size asked for"
-    entry = stand_in("embeddings", path, reason=reason, layers=("debian", "minilm"))
+    entry = stand_in(
+        "embeddings",
+        path,
+        reason=reason,
+        version="refuses as 1.9.3",
+        not_covered="the configured model, its warm-up and memory, the card",
+        layers=("debian", "minilm"),
+    )
     return replace(entry, folders={"/data": (1000, 1000, 0o755)})
 
 
 def _data() -> Mapping[str, Entry]:
     return {
         "qdrant": _qdrant(),
-        "qdrant-gpu": _qdrant(),
         "redis": Entry(
             real=True,
             reason="Redis from Debian",
@@ -280,10 +300,18 @@ def _observability() -> Mapping[str, Entry]:
         "victorialogs": _victorialogs("victoria-logs", {"/victoria-logs-data": (10001, 10001, 0o755)}),
         "vlagent": _victorialogs("vlagent", {"/vlagent-data": (0, 0, 0o755)}),
         "node-exporter": debian_program(
-            "/usr/bin/prometheus-node-exporter", "/bin/node_exporter", "Debian's node exporter"
+            "/usr/bin/prometheus-node-exporter",
+            "/bin/node_exporter",
+            "from Debian",
+            version="1.9.0",
+            not_covered="the image's busybox",
         ),
         "gpu-exporter": stand_in(
-            "gpu_exporter", "/usr/local/bin/dcgm-exporter", reason="there is no GPU; numbers of a card at rest"
+            "gpu_exporter",
+            "/usr/local/bin/dcgm-exporter",
+            reason="there is no GPU; numbers of a card at rest",
+            version="arguments of 4.5.3-4.8.2",
+            not_covered="DCGM and the driver; whether counters are read without root",
         ),
         "blackbox-exporter": replace(
             debian_program(

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from render.envoy.access import network_rbac
+from render.envoy.forward import INTERNAL_LISTENERS, gateway_forward
 from render.envoy.http import health_listener
 from render.envoy.parts import (
     ADMIN_CLUSTER,
@@ -36,7 +37,9 @@ def gateway_config(graph: Graph, networks: NodeNetworks, node: str) -> Config:
         found = step(graph, networks, node)
         listeners += found[0]
         clusters += found[1]
-    return bootstrap(node, GATEWAY, listeners, clusters)
+    inside = any("internal_listener" in listener for listener in listeners)
+    more = {"bootstrap_extensions": [INTERNAL_LISTENERS]} if inside else {}
+    return bootstrap(node, GATEWAY, listeners, clusters, **more)
 
 
 def _from_tailnet(graph: Graph, networks: NodeNetworks, node: str) -> tuple[list[Config], list[Config]]:
@@ -142,6 +145,11 @@ def _to_outside(graph: Graph, networks: NodeNetworks, node: str) -> tuple[list[C
                 "wait_for_warm_on_init": False,
             }
         )
+    inner: list[Config] = []
+    if names := graph.proxied(node):
+        chain, inner, more = gateway_forward(node, names)
+        chains.insert(0, chain)
+        clusters += more
     if not chains:
         return [], []
     listener = {
@@ -150,7 +158,7 @@ def _to_outside(graph: Graph, networks: NodeNetworks, node: str) -> tuple[list[C
         "listener_filters": [TLS_INSPECTOR],
         "filter_chains": chains,
     }
-    return [listener], clusters
+    return [listener, *inner], clusters
 
 
 def _egress_chain(host: Outside, callers: Sequence[Instance]) -> Config:

@@ -1,6 +1,6 @@
 """HTTP connection managers: limits, identity headers, request ids, routes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from render.envoy.parts import LOOPBACK, MESH_HEALTH_PATH, Config, access_log, address, typed
@@ -26,12 +26,15 @@ def connection_manager(
     *filters: Config,
     inbound: bool,
     strict_paths: bool = False,
+    upgrades: Sequence[str] = ("websocket",),
+    log_fields: Mapping[str, str] | None = None,
 ) -> Config:
     """An HTTP connection manager.
 
     Inbound ones set the caller's identity anew in `x-forwarded-client-cert`, so that a forged one never arrives. There
     is no idle timeout on streams: it would cut model streams and WebSockets. `strict_paths` refuses escaped slashes,
-    with which a path could look allowed to the proxy and be another to the app.
+    with which a path could look allowed to the proxy and be another to the app. `log_fields` are added to each line of
+    its log.
     """
     return typed(
         "envoy.filters.network.http_connection_manager",
@@ -40,7 +43,7 @@ def connection_manager(
         codec_type="AUTO",
         route_config={"name": listener, "virtual_hosts": virtual_hosts},
         http_filters=[*filters, ROUTER],
-        access_log=access_log(listener, http=True),
+        access_log=access_log(listener, http=True, **(log_fields or {})),
         forward_client_cert_details="SANITIZE_SET" if inbound else "SANITIZE",
         **({"set_current_client_cert_details": {"uri": True}} if inbound else {}),
         use_remote_address=True,
@@ -56,7 +59,7 @@ def connection_manager(
         normalize_path=True,
         merge_slashes=True,
         path_with_escaped_slashes_action="REJECT_REQUEST" if strict_paths else "KEEP_UNCHANGED",
-        upgrade_configs=[{"upgrade_type": "websocket"}],
+        upgrade_configs=[{"upgrade_type": upgrade} for upgrade in upgrades],
     )
 
 

@@ -135,9 +135,9 @@ _HTTP_LOG: Final = {
 }
 
 
-def access_log(listener: str, *, http: bool) -> list[Config]:
+def access_log(listener: str, *, http: bool, **more: str) -> list[Config]:
     """One line of JSON for each request or connection: the audit trail, without bodies and credentials."""
-    fields = {"log": "access", "listener": listener, **(_HTTP_LOG if http else _COMMON_LOG)}
+    fields = {"log": "access", "listener": listener, **more, **(_HTTP_LOG if http else _COMMON_LOG)}
     log = typed(
         "envoy.access_loggers.stdout",
         "extensions.access_loggers.stream.v3.StdoutAccessLog",
@@ -195,9 +195,10 @@ def cluster(name: str, endpoints: list[Config], **fields: Any) -> Config:
     }
 
 
-def bootstrap(node: str, service: str, listeners: list[Config], clusters: list[Config]) -> Config:
+def bootstrap(node: str, service: str, listeners: list[Config], clusters: list[Config], **more: Any) -> Config:
     """The whole file: admin on the proxy's own loopback, a bound on connections, no remote control plane."""
     return {
+        **more,
         "node": {"id": f"{service}.{node}", "cluster": service},
         "admin": {"address": address(LOOPBACK, ADMIN_PORT)},
         "static_resources": {"listeners": listeners, "clusters": clusters},

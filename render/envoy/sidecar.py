@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from render.envoy.access import callers, http_rbac, network_rbac, policies
+from render.envoy.forward import sidecar_forward
 from render.envoy.http import (
     H2,
     connection_manager,
@@ -70,6 +71,10 @@ def sidecar_config(graph: Graph, networks: NodeNetworks, instance: Instance) -> 
         found = [outside(entry) for entry in service.egress]
         listeners += _egress_listeners(found, pod.sidecar)
         clusters += [_egress_cluster(host, networks, instance.node) for host in found]
+    if service.proxied:
+        listener, to_gateway = sidecar_forward(networks, instance.node, pod.sidecar)
+        listeners.append(listener)
+        clusters.append(to_gateway)
     return bootstrap(instance.node, instance.service, listeners, clusters)
 
 

@@ -24,6 +24,8 @@ MAX_BYTES: Final = 32 * 1024 * 1024
 """Of a request's body: what Anthropic takes."""
 EMBEDDING_MODEL: Final = "local_bge"
 """The only one that makes vectors: two models' cannot be compared."""
+MAX_TEXTS: Final = 2048
+"""Of one request for vectors, as OpenAI's API has it; the embedding server is told the same."""
 _ROLES: Final = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 _NUMBER: Final = (int, float)
 _TYPES: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
@@ -119,6 +121,28 @@ def check_messages(messages: object) -> None:
             raise refuse(f"'{param}.content' must be a string or a list of parts", f"{param}.content")
 
 
+def check_texts(given: object) -> None:
+    """What vectors are wanted of: a text, or as many as OpenAI's API takes.
+
+    Raises:
+        ProxyException: it is none; numbers are the ids of another model's tokens, whose vectors would mean nothing.
+
+    """
+    texts = given if isinstance(given, list) else [given]
+    if any(isinstance(text, int | float | list) and not isinstance(text, bool) for text in texts):
+        words = (
+            "'input' must be text: ids of tokens belong to another model's vocabulary (LangChain: "
+            "OpenAIEmbeddings(check_embedding_ctx_length=False))"
+        )
+        raise refuse(words, "input")
+    for place, text in enumerate(texts):
+        if not isinstance(text, str) or not text:
+            where = f"input[{place}]" if isinstance(given, list) else "input"
+            raise refuse(f"'{where}' must be a text that is not empty", where)
+    if not 0 < len(texts) <= MAX_TEXTS:
+        raise refuse(f"'input' must be one text, or 1 to {MAX_TEXTS} texts", "input")
+
+
 class BadInput(CustomLogger):
     """Checks shapes and types before a model is chosen."""
 
@@ -147,8 +171,7 @@ class BadInput(CustomLogger):
         if call_type in _EMBEDDING:
             if data.get("model") != EMBEDDING_MODEL:
                 raise refuse(f"'model' must be {EMBEDDING_MODEL}, the one model of embeddings", "model")
-            if not isinstance(data.get("input"), str | list) or not data["input"]:
-                raise refuse("'input' must be a string or a list", "input")
+            check_texts(data.get("input"))
         return data
 
 

@@ -6,6 +6,7 @@ would publish it. The proxies, their certificates and every hop are real.
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -109,10 +110,14 @@ class Mesh:
         self.authority = Authority()
 
     @contextmanager
-    def namespace(self) -> Iterator[None]:
-        """Make the namespace; end every process and remove it at last."""
+    def namespace(self, nameserver: str = "") -> Iterator[None]:
+        """Make the namespace, with a name server of its own if need be; end every process and remove it at last."""
         run("ip", "netns", "add", self._name)
+        own = Path("/etc/netns") / self._name
         try:
+            if nameserver:
+                own.mkdir(parents=True)
+                (own / "resolv.conf").write_text(f"nameserver {nameserver}\n")
             self._inside("ip", "link", "set", "lo", "up")
             for networks in NETWORKS.values():
                 # Every address of the range is this host's own.
@@ -122,11 +127,17 @@ class Mesh:
             for name in list(self._processes):
                 self.stop(name)
             run("ip", "netns", "del", self._name)
+            shutil.rmtree(own, ignore_errors=True)
 
     def _inside(self, *command: str) -> None:
         run("ip", "netns", "exec", self._name, *command)
 
-    def _start(self, name: str, *command: str) -> None:
+    def log(self, name: str) -> str:
+        """What a process that was started here has written."""
+        return (self._folder / f"{name}.log").read_text(errors="replace")
+
+    def start(self, name: str, *command: str) -> None:
+        """Start a process in the namespace."""
         with (self._folder / f"{name}.log").open("wb") as log:
             self._processes[name] = subprocess.Popen(
                 ["ip", "netns", "exec", self._name, *command], stdout=log, stderr=subprocess.STDOUT
@@ -148,7 +159,7 @@ class Mesh:
         for service, node, port in apps:
             slot = GRAPHS[node].service(service).slot
             places.append(f"{service}:{NETWORKS[node].pod(slot).app}:{port}")
-        self._start("apps", sys.executable, "-c", _APP, *places)
+        self.start("apps", sys.executable, "-c", _APP, *places)
 
     def proxies(self, *instances: Instance) -> None:
         """Start the real proxies of instances, gateways among them."""
@@ -163,7 +174,8 @@ class Mesh:
             text = json.dumps(self._placed(config, self._port)).replace(CONFIG_DIR, str(folder))
             (folder / "envoy.json").write_text(text)
             arguments = ["-c", str(folder / "envoy.json"), "--concurrency", "1", "--disable-hot-restart"]
-            self._start(instance.host, self._envoy, *arguments, "--log-level", "warning")
+            arguments += ["--file-flush-interval-msec", "200"]
+            self.start(instance.host, self._envoy, *arguments, "--log-level", "warning")
 
     @staticmethod
     def _placed(config: Any, free: int) -> Any:

@@ -94,6 +94,18 @@ BAD: list[tuple[str, str, dict[str, Any], tuple[str, ...]]] = [
         {"nodes": {"thanos": {"role": "gpu", "address": "192.168.1.4"}}},
         ("nodes.thanos.address", "192.168.1.4", "100.64.0.0/10"),
     ),
+    (
+        "unknown host of the model hub",
+        "thanos",
+        {"modelHub": ["huggingface.co", "https://cdn.hf.co"]},
+        ("modelHub", "'https://cdn.hf.co' is neither", "*.hf.co", "config set 'agentic-mesh:modelHub'"),
+    ),
+    (
+        "embedding model without a known size",
+        "oracle1",
+        {"models": {"embedding": "org/unheard-of"}},
+        ("models.embeddingShape", "org/unheard-of", "millions=568", "config set --path"),
+    ),
     ("unknown node", "thanos", {"node": "titan"}, ("node", "'titan'", "thanos, oracle1")),
     ("model name", "oracle1", {"models": {"claudeOpus": "best model!"}}, ("models.claudeOpus", "best model!")),
     ("budget", "oracle1", {"budget": {"monthlyUsd": -1}}, ("budget.monthlyUsd", "-1", "US dollars")),

@@ -46,7 +46,7 @@ from tests.lab.mesh import Mesh
 from topology.egress import Outside, outside
 from topology.graph import GATEWAY, METRICS
 from topology.model import Instance, Service
-from topology.network import EGRESS_PORT, METRICS_PORT
+from topology.network import EGRESS_PORT, FORWARD_PORT, METRICS_PORT
 
 pytestmark = [pytest.mark.lab, pytest.mark.engine, pytest.mark.rehearsal]
 
@@ -142,7 +142,8 @@ def allowed_ports(mesh: Mesh, instance: Instance) -> set[int]:
     plan = graph(mesh, instance.node)
     ports = {plan.service(call.to).port(call.port).number for call in plan.calls(instance)}
     ports |= {edge.number for edge in plan.outbound(instance) if edge.port == METRICS}
-    return ports | {outside(entry).port for entry in plan.service(instance.service).egress}
+    service = plan.service(instance.service)
+    return ports | {outside(entry).port for entry in service.egress} | ({FORWARD_PORT} if service.proxied else set())
 
 
 @nodes
@@ -330,6 +331,20 @@ def test_a_pod_with_outside_hosts_reaches_no_other(mesh: Mesh, scene: Scene, nod
         for name in own & {host.host for host in known if host.port == 443}:
             passed = here.one(Attempt(hello=name, **at))
             assert passed.data.startswith("\x16"), f"{service.name}: {name}: {passed}"
+
+
+@nodes
+def test_the_forward_proxy_of_a_pod_leads_to_no_other_name(mesh: Mesh, scene: Scene, node: str) -> None:
+    """Nor by another port or method, nor to an address; its names are not in the lab's world."""
+    place, proxied = networks(mesh, node), [s for s in pods(mesh, node) if s.proxied]
+    assert proxied
+    asked = ["example.com:443", f"{world.APIS}:443", "hf.co.example.com:443", "huggingface.co:80", "oracle1:8081"]
+    for service in proxied:
+        at = {"address": place.pod(service.slot).sidecar, "port": FORWARD_PORT, "seconds": PATIENCE}
+        here = inside(mesh, node, service.name)
+        tries = [Attempt(send=http(name, method="CONNECT", host=name), **at) for name in asked]
+        each([f"{service.name}: {n}" for n in asked], here.tries(tries), lambda o: o.data.startswith("HTTP/1.1 403"))
+        assert here.one(Attempt(send=http("/", host="huggingface.co"), **at)).data.startswith("HTTP/1.1 404")
 
 
 @nodes

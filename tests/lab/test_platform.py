@@ -61,9 +61,7 @@ def test_gpu_requests_reach_docker_as_declared(mesh: Mesh) -> None:
     expected = {
         f"{PREFIX}-{service.name}": ["gpu", *service.gpu.capabilities] for service in GRAPH.on("thanos") if service.gpu
     } | {f"{PREFIX}-preflight-gpu": ["gpu", "utility"]}
-    assert {"vllm", "qdrant", "embeddings", "whisper", "comfyui"} <= {
-        name.removeprefix(f"{PREFIX}-") for name in expected
-    }
+    assert {"vllm", "embeddings", "whisper", "comfyui"} <= {name.removeprefix(f"{PREFIX}-") for name in expected}
     assert {name: request["Capabilities"] for name, (request,) in recorded.items()} == {
         name: [capabilities] for name, capabilities in expected.items()
     }

@@ -118,11 +118,11 @@ class TestWaivers:
         assert found(isolation.few_capabilities, container(part, "log-shipper", capabilities=capabilities))
         if part != "loader":
             assert found(hardening.non_root, container(part, "log-shipper", user="0:0"))
-            assert found(hardening.read_only_root, container(part, "comfyui", "thanos", readOnly=False))
+            assert found(hardening.read_only_root, container(part, "edge", readOnly=False))
 
     def test_root_and_a_writable_root_where_the_topology_says_why(self) -> None:
-        assert not found(hardening.non_root, container("app", "comfyui", "thanos", user="0:0"))
-        assert not found(hardening.read_only_root, container("app", "comfyui", "thanos", readOnly=False))
+        assert not found(hardening.non_root, container("app", "litellm", user="0:0"))
+        assert not found(hardening.read_only_root, container("app", "edge", readOnly=False))
 
     def test_exec_for_the_path_that_is_waived(self) -> None:
         options = {"tmpfs": {"/tmp": "rw,exec"}}
@@ -131,7 +131,7 @@ class TestWaivers:
         assert found(hardening.no_exec_tmpfs, container("app", "interpreter", "thanos", **other))
 
     def test_host_mounts_of_exporters_are_read_only(self) -> None:
-        mount = {"hostPath": "/proc", "containerPath": "/host/proc"}
+        mount = {"hostPath": "/", "containerPath": "/host"}
         read = container("app", "node-exporter", volumes=[{**mount, "readOnly": True}])
         assert not found(volumes.read_only_binds, read)
         assert found(volumes.read_only_binds, container("app", "node-exporter", volumes=[mount]))

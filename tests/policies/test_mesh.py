@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final, cast
 
 import pytest
 
@@ -14,6 +14,7 @@ from tests.policies.stacks import door, pod, replaced, upload
 from topology.network import EGRESS_PORT, METRICS_PORT
 
 Config = dict[str, Any]
+MANAGER: Final = "envoy.filters.network.http_connection_manager"
 Change = Callable[[Config], object]
 
 _APP = "agentic-mesh-redis"
@@ -40,7 +41,7 @@ def listener(config: Config, port: int) -> Config:
     found: Config = next(
         entry
         for entry in config["static_resources"]["listeners"]
-        if entry["address"]["socket_address"]["port_value"] == port
+        if "address" in entry and entry["address"]["socket_address"]["port_value"] == port
     )
     return found
 
@@ -132,6 +133,25 @@ def egress(config: Config) -> Config:
     return found
 
 
+def forward(config: Config) -> Config:
+    """The one policy of the forward proxy: the embeddings on CPU."""
+    listeners = config["static_resources"]["listeners"]
+    [found] = [listener for listener in listeners if listener["name"] == "egress"]
+    [manager] = [f for c in found["filter_chains"] for f in c["filters"] if f["name"] == MANAGER]
+    [named] = manager["typed_config"]["http_filters"][0]["typed_config"]["rules"]["policies"].values()
+    return cast(Config, named)
+
+
+def inner(config: Config) -> Config:
+    """The first listener behind the forward proxy."""
+    found = next(x for x in config["static_resources"]["listeners"] if "internal_listener" in x)
+    return cast(Config, found["filter_chains"][0])
+
+
+def authority(kind: str, value: str) -> Config:
+    return {"header": {"name": ":authority", "string_match": {kind: value}}}
+
+
 GATEWAY_CHANGES: list[tuple[Change, str]] = [
     (lambda c: egress(c).update(filter_chain_match={}), "open to any name"),
     (lambda c: egress(c)["filter_chain_match"].update(server_names=["*.example.com"]), "instead of one exact name"),
@@ -141,6 +161,17 @@ GATEWAY_CHANGES: list[tuple[Change, str]] = [
         lambda c: next(iter(rules(c, EGRESS_PORT)["policies"].values())).update(principals=[STRANGER]),
         "lets spiffe://agentic-mesh/oracle1/grafana out",
     ),
+    (
+        lambda c: forward(c).update(principals=[STRANGER]),
+        "forward proxy lets out spiffe://agentic-mesh/oracle1/grafana",
+    ),
+    (lambda c: forward(c).update(permissions=[{"any": True}]), "embeddings-cpu out to any name"),
+    (lambda c: forward(c).update(permissions=[authority("suffix", ".co:443")]), "embeddings-cpu out to *.co:443"),
+    (lambda c: forward(c).update(permissions=[authority("suffix", ".hf.co:80")]), "embeddings-cpu out to *.hf.co:80"),
+    (lambda c: forward(c).update(permissions=[authority("prefix", "hf.co")]), "embeddings-cpu out to any name"),
+    (lambda c: inner(c)["filter_chain_match"].update(server_names=["*"]), "its forward proxy dials *"),
+    (lambda c: inner(c).pop("filter_chain_match"), "its forward proxy dials any name"),
+    (lambda c: inner(c)["filters"].pop(0), "is none of a forward proxy"),
     (lambda c: chain(c, METRICS_PORT).pop("transport_socket"), "answers without TLS"),
     (lambda c: rules(c, METRICS_PORT)["policies"].clear(), "does not let in"),
     (lambda c: chain(c, 8000).update(filter_chain_match={}), "passes on connections to any server name"),

@@ -31,8 +31,9 @@ def place(address: Config) -> tuple[str, int]:
 
 
 def places(config: Config) -> list[tuple[str, int]]:
-    """Where it listens, the admin interface included."""
-    return [place(listener["address"]) for listener in listeners(config).values()] + [place(config["admin"]["address"])]
+    """Where it listens, the admin interface included; listeners that only the proxy itself connects to apart."""
+    found = [listener for listener in listeners(config).values() if "internal_listener" not in listener]
+    return [place(listener["address"]) for listener in found] + [place(config["admin"]["address"])]
 
 
 def endpoints(cluster: Config) -> list[tuple[int, tuple[str, int]]]:
@@ -80,6 +81,8 @@ def _identity(principal: Config) -> str:
 def _route(permission: Config) -> str | None:
     if permission == {"any": True}:
         return None
+    if "header" in permission:
+        return _authority(permission["header"])
     if "and_rules" not in permission:
         return _path(permission)
     [path, method] = permission["and_rules"]["rules"]
@@ -87,6 +90,16 @@ def _route(permission: Config) -> str | None:
     [(kind, value)] = method["header"]["string_match"]["safe_regex"].items()
     assert kind == "regex"
     return f"{value.replace('|', ',')} {_path(path)}"
+
+
+def _authority(header: Config) -> str:
+    """The names that a forward proxy allows, as the service table writes them, with the port."""
+    assert header["name"] == ":authority"
+    match = dict(header["string_match"])
+    assert match.pop("ignore_case") is True
+    [(kind, value)] = match.items()
+    assert kind in ("exact", "suffix")
+    return f"*{value}" if kind == "suffix" else str(value)
 
 
 def _path(permission: Config) -> str:

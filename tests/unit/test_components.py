@@ -51,7 +51,7 @@ PUBLISHED = {
     "oracle1": {3000, 5678, 6334, 8000, 8080, 8081, 9090} | {9093, 8082, 9427, 9428, 6337},
 }
 ADDRESS = {"thanos": "100.64.1.1", "oracle1": "100.64.1.2"}
-ON_THE_CARD = {"vllm", "qdrant", "embeddings", "whisper", "comfyui", "ocr", "gpu-exporter"}
+ON_THE_CARD = {"vllm", "embeddings", "whisper", "comfyui", "ocr", "gpu-exporter"}
 
 
 def test_each_service_is_a_component_with_one_pod(program: Program) -> None:
@@ -125,11 +125,6 @@ def test_the_card_is_requested_by_its_services_and_the_preflight_and_nobody_else
         assert (request["driver"], request["deviceIds"]) == ("nvidia", ["0"])
         assert {"gpu", "utility"} <= set(request["capabilities"])
     assert not any(c.inputs.get("gpus") or c.inputs.get("devices") for c in program.containers.values())
-
-
-def test_qdrant_may_draw_on_the_card_for_vulkan(thanos: Program) -> None:
-    [request] = thanos.app("qdrant").inputs["deviceRequests"]
-    assert {"compute", "graphics"} <= set(request["capabilities"])
 
 
 def test_foreign_code_and_its_probe_run_under_gvisor(program: Program) -> None:

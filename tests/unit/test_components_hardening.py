@@ -10,11 +10,10 @@ from tests.unit.samples import graph_of
 from topology.model import Rule, Service
 
 # The exceptions, by hand: each has a reason in the table.
-WRITABLE_ROOT = {"comfyui", "edge"}
-ROOT = {"comfyui", "interpreter", "gpu-exporter", "crowdsec", "litellm", "log-shipper", "backup"}
+WRITABLE_ROOT = {"edge"}
+ROOT = {"interpreter", "crowdsec", "litellm", "log-shipper", "backup"}
 CAPABILITIES = {
     "interpreter": ["CAP_SETUID", "CAP_SETGID"],
-    "gpu-exporter": ["CAP_SYS_ADMIN"],
     "log-shipper": ["CAP_DAC_READ_SEARCH"],
     "backup": ["CAP_DAC_READ_SEARCH"],
     "crowdsec": ["CAP_DAC_READ_SEARCH"],

@@ -115,11 +115,6 @@ def test_the_witness_votes_and_answers_no_reads() -> None:
     assert qdrant()["storage"]["node_type"] == "Normal"
 
 
-def test_qdrant_indexes_on_the_card_where_there_is_one() -> None:
-    assert qdrant(gpu=True)["gpu"] == {"indexing": True}
-    assert "gpu" not in qdrant()
-
-
 def test_qdrant_has_keys_and_fetches_nothing_for_callers() -> None:
     service = qdrant()["service"]
     assert (service["api_key"], service["read_only_api_key"]) == ("k", "r")

@@ -97,7 +97,7 @@ def test_it_listens_nowhere_else(gateway: Gateway) -> None:
     expected |= {(NETWORKS.gateway_mesh, number) for number in crossing}
     if gateway.graph.node(gateway.node).role == "control":
         expected.add((NETWORKS.gateway_outside, PUBLIC))
-    if gateway.graph.egress(gateway.node):
+    if gateway.graph.egress(gateway.node) or gateway.graph.proxied(gateway.node):
         expected.add((NETWORKS.gateway_mesh, EGRESS_PORT))
     assert sorted(envoy.places(gateway.config)) == sorted(expected)
 
@@ -125,10 +125,12 @@ def test_its_own_metrics_are_for_prometheus_alone(gateway: Gateway) -> None:
 
 def test_each_outside_host_is_open_to_those_of_the_table_and_nobody_else(gateway: Gateway) -> None:
     egress = gateway.graph.egress(gateway.node)
-    assert ("egress" in gateway.listeners) is bool(egress)
+    proxied = gateway.graph.proxied(gateway.node)
+    assert ("egress" in gateway.listeners) is bool(egress or proxied)
     if egress:
         chains = envoy.server_names(gateway.listeners["egress"])
-        assert set(chains) == {host.sni for host in egress}
+        own = {Instance(GATEWAY, gateway.node).sni} if proxied else set()
+        assert set(chains) == {host.sni for host in egress} | own
         for host, services in egress.items():
             chain = chains[host.sni]
             assert envoy.callers(chain) == {
@@ -142,8 +144,35 @@ def test_each_outside_host_is_open_to_those_of_the_table_and_nobody_else(gateway
 
 
 def test_only_outside_names_are_looked_up(gateway: Gateway) -> None:
-    looked_up = {name for name, cluster in gateway.clusters.items() if cluster["type"] != "STATIC"}
-    assert looked_up == {f"outside-{host.name}" for host in gateway.graph.egress(gateway.node)}
+    looked_up = {name for name, cluster in gateway.clusters.items() if cluster.get("type") != "STATIC"}
+    by_name = {"outside-by-name"} if gateway.graph.proxied(gateway.node) else set()
+    assert looked_up == {f"outside-{host.name}" for host in gateway.graph.egress(gateway.node)} | by_name
+
+
+def test_the_forward_proxy_lets_its_services_out_to_their_names_and_nobody_else(gateway: Gateway) -> None:
+    proxied = gateway.graph.proxied(gateway.node)
+    inside = {name for name, listener in gateway.listeners.items() if "internal_listener" in listener}
+    assert inside == {f"forward-proxy-{host.name}" for host in proxied}
+    if not proxied:
+        return
+    chain = envoy.server_names(gateway.listeners["egress"])[Instance(GATEWAY, gateway.node).sni]
+    expected = {
+        f"spiffe://agentic-mesh/{gateway.node}/{service}": frozenset(
+            host.authority for host, services in proxied.items() if service in services
+        )
+        for service in {name for services in proxied.values() for name in services}
+    }
+    assert envoy.callers(chain) == expected
+    [manager] = envoy.of_type(chain, "HttpConnectionManager")
+    assert [a["typed_config"]["log_format"]["json_format"]["setting"] for a in manager["access_log"]] == [
+        "agentic-mesh:modelHub"
+    ]
+    for host in proxied:
+        # TLS for the name of the entry alone, and the name that it says is the one that is dialled.
+        chains = envoy.server_names(gateway.listeners[f"forward-proxy-{host.name}"])
+        assert set(chains) == {host.host}
+        [by_name] = envoy.of_type(chains[host.host], "FilterConfig")
+        assert by_name["port_value"] == 443
 
 
 def test_connections_have_no_time_limit(gateway: Gateway) -> None:

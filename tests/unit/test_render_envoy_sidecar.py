@@ -14,7 +14,7 @@ from topology.catalog import SERVICES
 from topology.egress import outside
 from topology.graph import GATEWAY, METRICS, Graph
 from topology.model import Instance, Protocol, Service
-from topology.network import EGRESS_PORT, METRICS_PORT, PodAddresses
+from topology.network import EGRESS_PORT, FORWARD_PORT, METRICS_PORT, PodAddresses
 
 LOOPBACK = "127.0.0.1"
 ADMIN, HEALTH = (LOOPBACK, 9901), (LOOPBACK, 9902)
@@ -77,6 +77,8 @@ def test_it_listens_where_it_must_and_nowhere_else(sidecar: Sidecar) -> None:
     expected |= {(pod.sidecar, graph.service(c.to).port(c.port).number) for c in graph.calls(sidecar.instance)}
     expected |= {(pod.sidecar, METRICS_PORT) for e in graph.outbound(sidecar.instance) if e.port == METRICS}
     expected |= {(pod.sidecar, outside(entry).port) for entry in sidecar.service.egress}
+    if sidecar.service.proxied:
+        expected.add((pod.sidecar, FORWARD_PORT))
     assert sorted(envoy.places(sidecar.config)) == sorted(expected)
 
 
@@ -124,7 +126,8 @@ def test_no_default_time_limit_cuts_a_stream(sidecar: Sidecar) -> None:
     for manager in managers:
         if manager["stat_prefix"] != "health":
             assert manager["stream_idle_timeout"] == "0s"
-            assert {"upgrade_type": "websocket"} in manager["upgrade_configs"]
+            wanted = "CONNECT" if manager["stat_prefix"] == "forward-proxy" else "websocket"
+            assert {"upgrade_type": wanted} in manager["upgrade_configs"]
     routes = [found["route"] for found in envoy.objects(sidecar.config) if isinstance(found.get("route"), dict)]
     assert routes
     assert {route["timeout"] for route in routes} == {"0s"}
@@ -226,6 +229,21 @@ def test_the_way_out_is_by_exact_name_to_the_own_gateway(sidecar: Sidecar) -> No
     out = [name for name in sidecar.listeners if name.startswith("egress")]
     assert sum(len(sidecar.listeners[name]["filter_chains"]) for name in out) == len(entries)
     assert len([name for name in sidecar.clusters if name.startswith("egress")]) == len(entries)
+
+
+def test_the_forward_proxy_takes_connect_alone_and_hands_it_to_the_own_gateway(sidecar: Sidecar) -> None:
+    assert ("forward-proxy" in sidecar.listeners) is bool(sidecar.service.proxied)
+    if not sidecar.service.proxied:
+        return
+    [manager] = envoy.of_type(sidecar.listeners["forward-proxy"], "HttpConnectionManager")
+    [host] = manager["route_config"]["virtual_hosts"]
+    assert [found["match"] for found in host["routes"]] == [{"connect_matcher": {}}]
+    assert manager["upgrade_configs"] == [{"upgrade_type": "CONNECT"}]
+    cluster = sidecar.clusters[host["routes"][0]["route"]["cluster"]]
+    assert envoy.endpoints(cluster) == [(0, (NETWORKS.gateway_mesh, EGRESS_PORT))]
+    [context] = envoy.of_type(cluster, "UpstreamTlsContext")
+    assert context["sni"] == f"gateway.{sidecar.instance.node}.agentic-mesh"
+    assert envoy.expected_identities(cluster) == {f"spiffe://agentic-mesh/{sidecar.instance.node}/gateway"}
 
 
 def test_addresses_are_fixed_so_that_it_starts_at_once(sidecar: Sidecar) -> None:

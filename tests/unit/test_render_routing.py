@@ -58,6 +58,7 @@ def test_there_are_these_models_and_a_smaller_one_in_the_cloud() -> None:
 
 def test_names_of_the_settings_reach_the_list() -> None:
     names = {"chat": "own/chat", "claudeOpus": "opus-9", "openrouterMixtral": "mix/tral", "embedding": "own/bge"}
+    names["embeddingShape"] = "millions=33 hidden=1024 heads=16 tokens=512"
     prices = {name: {"inputUsd": 1, "outputUsd": 2} for name in ("opus-9", "mix/tral")}
     found = {name: params["model"] for name, params in models(litellm(models=names, prices=prices)).items()}
     assert found["vllm_local"] == "hosted_vllm/own/chat"

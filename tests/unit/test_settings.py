@@ -63,7 +63,18 @@ REFUSED: dict[str, tuple[Any, ...]] = {
     "gpuDevices": ("", "all", "0,,1", "GPU-1"),
     "gpuShares": ("comfyui", {"comfyui": 999}),
     "models": ("Qwen/Qwen2.5",),
-    "modelHub": ("huggingface.co", ["*.huggingface.co"], ["https://huggingface.co"], [1]),
+    "modelHub": (
+        "huggingface.co",
+        ["*.huggingface.co"],
+        ["hugginface.co"],
+        ["huggingface.co", "*"],
+        ["huggingface.co", "*.co"],
+        ["huggingface.co", "cdn*.hf.co"],
+        ["huggingface.co", "hf.co:443"],
+        ["huggingface.co", "203.0.113.7"],
+        ["https://huggingface.co"],
+        [1],
+    ),
     "domain": ("localhost", "https://mesh.example.org", "Mesh.example.org", "mesh.example.org:443"),
     "publicAddress": ("everywhere", "1.2.3", "eth0"),
     "alerts": ("you@example.com",),
@@ -196,6 +207,12 @@ def test_a_wrong_value_below_a_key(path: str, value: Any) -> None:
         (below("budget.monthlyUsd", -1), "-1. Allowed: a number of US dollars from 0 to 1e+06"),
         ({"n8nHosts": ["ok.example.com", "*.example.com"]}, "'*.example.com' is none"),
         ({"tailnetOperators": ["*"]}, "'*' is none"),
+        ({"modelHub": ["huggingface.co", "hf.co/x"]}, "and suffixes (*.hf.co, any name below hf.co)"),
+        ({"modelHub": ["huggingface.co", "hf.co/x"]}, "'hf.co/x' is neither"),
+        (below("models.embedding", "org/unheard-of"), "models.embeddingShape is not set. Allowed: the numbers of"),
+        (below("models.embedding", "BAAI/bge-small-en-v1.5"), "at most 384, the dimensions of BAAI/bge-small-en-v1.5"),
+        ({"modelHub": ["hugginface.co"]}, "the list lacks huggingface.co, where every download begins"),
+        ({"modelHub": ["hf.co"]}, """set 'agentic-mesh:modelHub' '["huggingface.co", "hf.co", "*.hf.co"]'"""),
     ],
     ids=lambda part: str(part)[:40],
 )
@@ -264,14 +281,13 @@ def test_two_nodes_on_one_address() -> None:
 def test_gpu_shares_that_do_not_fit_the_card() -> None:
     message = refused({"gpuMemoryGib": "16"}, stack="thanos")
     assert mends(message, "gpuShares", "thanos")
-    assert "the others take 16 of 16 GiB and leave 0 GiB, while vllm needs 8" in message
+    assert "the others take 14 of 16 GiB and leave 2 GiB, while vllm needs 8" in message
     assert "agentic-mesh:gpuShares is {'comfyui': 14.0}" in refused({"gpuShares": {"comfyui": 14}})
 
 
 def test_vllm_gets_what_the_others_leave() -> None:
     assert settings("thanos").gpu_shares == {
-        "vllm": 8.0,
-        "qdrant": 2.0,
+        "vllm": 10.0,
         "embeddings": 2.0,
         "whisper": 3.0,
         "comfyui": 6.0,
@@ -279,7 +295,7 @@ def test_vllm_gets_what_the_others_leave() -> None:
         "gpu-exporter": 0.0,
     }
     given = settings("thanos", gpuMemoryGib="40", gpuShares={"comfyui": 0, "gpu-exporter": 1}).gpu_shares
-    assert (given["vllm"], given["comfyui"], given["gpu-exporter"]) == (29.0, 0.0, 1.0)
+    assert (given["vllm"], given["comfyui"], given["gpu-exporter"]) == (31.0, 0.0, 1.0)
     assert "while vllm needs 12" in refused({"gpuShares": {"vllm": 12}})
 
 
@@ -336,7 +352,7 @@ def test_defaults() -> None:
     assert (read.models, read.budget, read.backup) == (Models(), Budget(), BackupStore())
     assert (read.n8n_webhook_url, read.n8n_editor_url) == (f"https://{DOMAIN}", "http://localhost:5678")
     assert (read.n8n_hosts, read.secrets_epoch, read.off_peak) == ((), 1, "22:00-06:00")
-    assert "huggingface.co" in read.model_hub
+    assert {"huggingface.co", "hf.co", "*.hf.co"} <= set(read.model_hub)
     assert read.tailnet_operators == ("autogroup:admin",)
     assert (read.manage_tailnet, read.cache_shared) == (True, False)
     assert read.ports == {}

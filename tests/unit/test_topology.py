@@ -19,7 +19,7 @@ WIDE = Graph(SERVICES, FOUR)
 ARCHITECTURE = (
     # service, node, port, resource
     ("vllm", "thanos", 8000, "GPU"),
-    ("qdrant", "thanos", 6333, "GPU/RAM"),
+    ("qdrant", "thanos", 6333, "RAM"),
     ("embeddings", "thanos", 8001, "GPU"),
     ("whisper", "thanos", 8002, "GPU"),
     ("comfyui", "thanos", 8003, "GPU"),
@@ -69,7 +69,7 @@ def test_only_the_edge_is_public() -> None:
 
 def test_a_card_is_wanted_by_these_services_and_they_run_beside_it() -> None:
     wanted = {s.name for s in SERVICES if s.gpu is not None}
-    assert wanted == {"vllm", "qdrant", "embeddings", "whisper", "comfyui", "ocr", "gpu-exporter"}
+    assert wanted == {"vllm", "embeddings", "whisper", "comfyui", "ocr", "gpu-exporter"}
     assert {s.role for s in SERVICES if s.gpu is not None} == {"gpu"}
     assert [s.name for s in SERVICES if s.gpu is not None and s.gpu.takes_rest] == ["vllm"]
 
@@ -223,7 +223,9 @@ def test_egress_of_a_node_is_by_exact_name_and_port() -> None:
     assert egress[Outside("hooks.example.com")] == ("alertmanager",)
     assert egress[Outside("smtp.example.com", 465)] == ("alertmanager",)
     assert egress[Outside("agentic-mesh-backup-oracle1.s3.dualstack.eu-central-1.amazonaws.com")] == ("backup",)
-    assert egress[Outside("huggingface.co")] == ("embeddings-cpu",)
+    assert graph.proxied("oracle1")[Outside("huggingface.co")] == ("embeddings-cpu",)
+    assert graph.proxied("oracle1")[Outside("*.hf.co")] == ("embeddings-cpu",)
+    assert Outside("huggingface.co") not in egress
     assert not any("*" in outside.host or outside.host.startswith("@") for outside in egress)
 
 
@@ -238,7 +240,9 @@ def test_gateways_tell_two_ports_of_an_outside_host_apart() -> None:
 
 def test_who_has_no_egress_calls_nobody_outside() -> None:
     reaching = {name for names in graph_of("oracle1").egress("oracle1").values() for name in names}
-    assert reaching == {"backup", "blackbox-exporter", "crowdsec", "embeddings-cpu", "litellm"}
+    assert reaching == {"backup", "blackbox-exporter", "crowdsec", "litellm"}
+    proxied = {name for names in graph_of("thanos").proxied("thanos").values() for name in names}
+    assert proxied == {"vllm", "embeddings", "whisper"}
     thanos = {name for names in graph_of("thanos").egress("thanos").values() for name in names}
     assert "interpreter" not in thanos
 
@@ -247,7 +251,7 @@ def test_groups_are_replaced_and_doubles_dropped() -> None:
     groups = {"backup-store": ("s3.example.com",), "model-hub": ("a.example.com", "a.example.com"), "n8n": ()}
     table = with_egress(SERVICES, {**groups, "alerts": (), "public-edge": ()})
     by_name = {s.name: s.egress for s in table}
-    assert by_name["vllm"] == ("a.example.com",)
+    assert {s.name: s.proxied for s in table}["vllm"] == ("a.example.com",)
     assert by_name["n8n"] == ()
 
 

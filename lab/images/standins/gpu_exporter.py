@@ -1,7 +1,13 @@
-"""dcgm-exporter for a card that is not there: fixed numbers, or those of a file that a test writes (`NAME VALUE`)."""
+"""dcgm-exporter for a card that is not there: fixed numbers, or those of a file that a test writes (`NAME VALUE`).
+
+Arguments and the names of its default counters are from NVIDIA/dcgm-exporter 4.5.3-4.8.2 (`pkg/cmd/app.go`,
+`etc/default-counters.csv`): as there, an unknown argument ends it, and profiling counters (`DCGM_FI_PROF_*`), which
+alone need SYS_ADMIN, are none of them.
+"""
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 from lab.images.standins.common import TEXT, Answer, Service, metric, wait
@@ -39,7 +45,12 @@ def make(file: Path = FILE) -> Service:
 
 def main() -> None:
     """The image's entry point."""
-    make().start(9400)
+    parser = argparse.ArgumentParser(prog="dcgm-exporter")
+    parser.add_argument("-a", "--address", default=":9400")
+    parser.add_argument("-c", "--collect-interval", type=int, default=30000)
+    parser.add_argument("-f", "--collectors", default="/etc/dcgm-exporter/default-counters.csv")
+    host, _, port = parser.parse_args().address.rpartition(":")
+    make().start(int(port), host or "0.0.0.0")  # noqa: S104 - as the real one
     wait()
 
 

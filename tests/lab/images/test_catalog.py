@@ -55,16 +55,9 @@ def test_an_entry_says_what_it_is_and_why(key: str, entry: Entry) -> None:
 PENDING = frozenset(
     {
         "vllm",
-        "embeddings",
-        "embeddings-cpu",
-        "embeddings-cpu-arm64",
-        "whisper",
-        "comfyui",
         "ocr",
         "waf",
         "crowdsec",
-        "node-exporter",
-        "gpu-exporter",
     }
 )
 """Entries that others are rewriting; they go from here once they say it."""

@@ -1,5 +1,6 @@
 """The stand-ins of model servers and of the cloud models' APIs."""
 
+import base64
 import http.client
 import json
 import struct
@@ -101,7 +102,7 @@ def test_vllm_knows_its_model_alone_and_counts(chat: Client) -> None:
 
 @pytest.fixture
 def vectors(serve: Serve) -> Client:
-    return serve(embeddings.make("BAAI/bge-m3", "k", most=4))
+    return serve(embeddings.make("BAAI/bge-m3", "k", embeddings.Limits(inputs=4, tokens=64, bytes=4000)))
 
 
 def test_embeddings_have_the_size_of_the_model_that_is_stood_in_for(vectors: Client) -> None:
@@ -122,18 +123,47 @@ def test_embeddings_want_their_key_and_a_small_batch(vectors: Client) -> None:
     assert vectors.ask("POST", "/embed", {"inputs": "a"})[0] == 401
     assert vectors.ask("GET", "/health")[0] == 200
     assert vectors.ask("POST", "/embed", {"inputs": ["a"] * 5}, key="k")[0] == 422
-    assert vectors.ask("POST", "/embed", {"inputs": []}, key="k")[0] == 413
+    assert vectors.ask("POST", "/embed", {"inputs": []}, key="k")[0] == 400
+    assert vectors.ask("POST", "/embed", {"inputs": ["a", ""]}, key="k")[0] == 400
+    assert vectors.ask("POST", "/embed", {"inputs": "a" * 4000}, key="k")[0] == 413
     _, ranked = vectors.ask("POST", "/rerank", {"query": "red apple", "texts": ["bus", "red apple pie"]}, key="k")
     assert ranked[0]["index"] == 1
 
 
+def test_a_long_text_is_truncated_and_not_refused_unless_told(vectors: Client, serve: Serve) -> None:
+    long = {"inputs": "word " * 100}
+    assert vectors.ask("POST", "/embed", long, key="k")[0] == 200
+    status, answer = vectors.ask("POST", "/embed", {**long, "truncate": False}, key="k")
+    assert (status, answer["error"]) == (422, "`inputs` must have less than 64 tokens. Given: 125")
+    strict = serve(embeddings.make("BAAI/bge-m3", "k", embeddings.Limits(tokens=64, truncate=False)))
+    status, answer = strict.ask("POST", "/v1/embeddings", {"input": "word " * 100}, key="k")
+    assert (status, answer["code"], answer["type"]) == (422, 422, "Validation")
+
+
+def test_each_text_takes_a_permit_and_ids_of_tokens_are_taken_for_its_own(serve: Serve) -> None:
+    few = serve(embeddings.make("BAAI/bge-m3", "k", embeddings.Limits(inputs=2048, permits=3)))
+    assert few.ask("POST", "/v1/embeddings", {"input": ["a"] * 4}, key="k")[0] == 429
+    status, answer = few.ask("POST", "/v1/embeddings", {"input": [[1, 2], [3]]}, key="k")
+    assert (status, len(answer["data"])) == (200, 2)
+    answer = few.ask("POST", "/v1/embeddings", {"input": "a", "encoding_format": "base64"}, key="k")[1]
+    assert len(base64.b64decode(answer["data"][0]["embedding"])) == 4 * 1024
+
+
 def test_speech_both_ways(serve: Serve) -> None:
-    client = serve(speech.make("k"))
-    assert client.ask("POST", "/v1/audio/transcriptions", FORM % (b"file", b"abc"), MULTIPART)[0] == 403
-    status, answer = client.ask("POST", "/v1/audio/transcriptions", FORM % (b"file", b"abc"), MULTIPART, key="k")
+    client = serve(speech.make("k", aliases={"m": "org/stt"}))
+    heard = FORM % (b"file", b"abc")
+    assert client.ask("POST", "/v1/audio/transcriptions", heard, MULTIPART)[0] == 403
+    status, answer = client.ask("POST", "/v1/audio/transcriptions", heard, MULTIPART, key="k")
+    assert (status, "'org/stt' is not installed" in answer["detail"]) == (404, True)
+    assert client.ask("POST", "/v1/models/org/stt", key="k")[0] == 200
+    status, answer = client.ask("POST", "/v1/audio/transcriptions", heard, MULTIPART, key="k")
     assert (status, "3 bytes" in answer["text"]) == (200, True)
-    status, sound = client.ask("POST", "/v1/audio/speech", {"input": "two words"}, key="k")
+    assert client.ask("POST", "/v1/audio/transcriptions", FORM % (b"file", b""), MULTIPART, key="k")[0] == 400
+    assert client.ask("POST", "/v1/audio/transcriptions", FORM % (b"sound", b"abc"), MULTIPART, key="k")[0] == 422
+    speak = {"input": "two words", "model": "org/stt", "voice": "af_heart"}
+    status, sound = client.ask("POST", "/v1/audio/speech", speak, key="k")
     assert (status, sound[:4]) == (200, b"RIFF")
+    assert client.ask("POST", "/v1/audio/speech", {**speak, "model": "tts-1"}, key="k")[0] == 404
 
 
 def test_documents_are_read_with_a_key(serve: Serve) -> None:
@@ -148,10 +178,15 @@ def test_documents_are_read_with_a_key(serve: Serve) -> None:
 def test_a_picture_is_queued_made_and_shown(serve: Serve) -> None:
     client = serve(images.make(seconds=0))
     assert client.ask("POST", "/prompt", {})[0] == 400
-    prompt = client.ask("POST", "/prompt", {"prompt": {"1": {}}})[1]["prompt_id"]
+    _, answer = client.ask("POST", "/prompt", {"prompt": {"1": {"class_type": "ShellNode", "inputs": {}}}})
+    assert "not found" in answer["error"]["message"]
+    graph = {"9": {"class_type": "SaveImage", "inputs": {}}}
+    assert client.ask("POST", "/prompt", {"prompt": {"4": {"class_type": "KSampler"}}})[0] == 400
+    prompt = client.ask("POST", "/prompt", {"prompt": graph})[1]["prompt_id"]
     entry = client.ask("GET", f"/history/{prompt}")[1][prompt]
     name = entry["outputs"]["9"]["images"][0]["filename"]
     picture = client.ask("GET", f"/view?filename={name}")[1]
+    assert client.ask("GET", "/view?filename=../x")[0] == 400
     assert picture.startswith(b"\x89PNG")
     assert struct.unpack(">II", picture[16:24]) == (images.SIDE, images.SIDE)
 

@@ -73,11 +73,29 @@ def test_a_wrong_type_is_named(world: World, http: httpx.Client, change: dict[st
     assert world.script.asked == []
 
 
-@pytest.mark.parametrize("given", [None, {"a": 1}, 5, "", []], ids=repr)
+@pytest.mark.parametrize("given", [None, {"a": 1}, 5, "", [], ["x", ""], ["x", {"a": 1}], [None], True], ids=repr)
 def test_what_is_no_input_of_an_embedding(world: World, http: httpx.Client, given: object) -> None:
     body = {"model": "local_bge", **({"input": given} if given is not None else {})}
     assert "input" in refused(http.post(PATHS["embedding"], json=body))
     assert world.script.asked == []
+
+
+@pytest.mark.parametrize("given", [[15339, 1917], [[15339], [1917, 2]], ["x", [1]], [1.5]], ids=repr)
+def test_ids_of_another_model_s_tokens_are_refused_and_not_embedded(
+    world: World, http: httpx.Client, given: list[Any]
+) -> None:
+    said = refused(http.post(PATHS["embedding"], json={"model": "local_bge", "input": given}))
+    assert "must be text" in said
+    assert "check_embedding_ctx_length=False" in said
+    assert world.script.asked == []
+
+
+def test_as_many_texts_as_openai_takes_and_no_more(world: World, http: httpx.Client) -> None:
+    answer = http.post(PATHS["embedding"], json={"model": "local_bge", "input": ["x"] * 2048}, timeout=60)
+    assert (answer.status_code, len(answer.json()["data"])) == (200, 2048)
+    asked = len(world.script.asked)
+    assert "2048" in refused(http.post(PATHS["embedding"], json={"model": "local_bge", "input": ["x"] * 2049}))
+    assert len(world.script.asked) == asked
 
 
 def test_anthropic_s_protocol_is_checked_too(world: World, http: httpx.Client) -> None:
