@@ -12,10 +12,14 @@ def qdrant_config(
     api_key: str,
     read_only_api_key: str,
     node_type: Literal["Normal", "Listener"] = "Normal",
+    http_port: int,
     gpu: bool = False,
 ) -> str:
     """YAML for `--config-path`. A `Listener` takes updates, votes and answers no reads.
 
+    `http_port` is where the other peers call it in the mesh: a peer that hands over a shard names itself by its own
+    REST port, and the other one fetches a snapshot from there (Qdrant 1.19.0, `lib/collection/src/shards/`:
+    `channel_service.rs` and `transfer/snapshot.rs`).
     Snapshots stay on the volume: the backup service fetches them, and so the database needs no way out.
     """
     storage: dict[str, Any] = {
@@ -32,8 +36,9 @@ def qdrant_config(
         "storage": storage,
         "service": {
             "host": "0.0.0.0",
-            "http_port": 6333,
-            "grpc_port": 6334,
+            "http_port": http_port,
+            # The image's own file has 6334, which nobody here calls and which is the replica's REST port.
+            "grpc_port": None,
             "metrics_port": 6340,
             "api_key": api_key,
             "read_only_api_key": read_only_api_key,

@@ -54,7 +54,13 @@ def _peer(
     """The pod of a peer that the others reach by `uri`."""
     keys = pulumi.Output.all(args.context.secret("qdrant-api-key"), args.context.secret("qdrant-read-only-api-key"))
     config = keys.apply(
-        lambda key: qdrant_config(api_key=key[0], read_only_api_key=key[1], node_type=node_type, gpu=gpu)
+        lambda key: qdrant_config(
+            api_key=key[0],
+            read_only_api_key=key[1],
+            node_type=node_type,
+            http_port=args.service.port("api").app_port,
+            gpu=gpu,
+        )
     )
     join = [] if uri == FIRST_PEER else ["--bootstrap", FIRST_PEER]
     return Pod(

@@ -36,7 +36,7 @@ def mesh(envoy: str, tool: Tool, tmp_path_factory: pytest.TempPathFactory) -> It
             ("vllm", "thanos", 8000),
             ("qdrant", "thanos", 6333),
             ("litellm", "oracle1", 8081),
-            ("qdrant-replica", "oracle1", 6333),
+            ("qdrant-replica", "oracle1", 6334),
         )
         made.proxies(*GATEWAYS, VLLM, QDRANT, LITELLM, AGENTS, BLACKBOX, REPLICA)
         made.until(200, LITELLM, "vllm", 8000, "/v1/models")
