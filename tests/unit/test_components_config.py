@@ -191,3 +191,10 @@ def test_old_docker_is_refused_unless_the_settings_allow_it(thanos: Program, tit
     for program, probed in ((thanos, True), (titan, False)):
         checks = [c.inputs["healthcheck"] for name, c in program.containers.items() if "-preflight-" in name]
         assert {"startInterval" in check for check in checks} == {probed}
+
+
+def test_redis_loads_none_of_its_image_s_modules(oracle1: Program) -> None:
+    """The image's entry point would load all of them (`tests/contracts/upstream/redis.yaml`)."""
+    redis = oracle1.app("redis").inputs
+    assert redis["entrypoints"] == ["sh", "-c", 'umask 077; exec "$0" "$@"', "redis-server"]
+    assert redis["command"] == ["/config/redis.conf"]
