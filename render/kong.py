@@ -124,7 +124,8 @@ def _service(
                 "name": name,
                 "paths": [path],
                 "strip_path": strip,
-                "request_buffering": name in ("speech", "ocr"),
+                # The edge has the whole body already; here each large one would lie in a tmpfs, that is in memory.
+                "request_buffering": False,
                 "response_buffering": False,
             }
         ],
