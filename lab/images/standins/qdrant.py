@@ -45,12 +45,16 @@ class Qdrant:
     def __init__(self, config: dict[str, Any], peers: Peers, store: Store) -> None:
         self.config, self.store, self.peers = config, store, peers
         self.service = Service("qdrant")
-        self.service.guard = lambda request: guard(config, request)
+        self.service.guard = self._guard
         self._system()
         self._collections()
         Points(store, peers).register(self.service)
         self._snapshots()
         self._recovery()
+
+    def _guard(self, request: Request) -> None:
+        guard(self.config, request)
+        qdrant_rules.body(request)
 
     def _system(self) -> None:
         route = self.service.route

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from lab.images.standins.common import Refused
+from lab.images.standins.common import Refused, Request
 
 DISTANCES: Final = ("Cosine", "Euclid", "Dot", "Manhattan")
 """`lib/segment/src/types.rs`, Distance."""
@@ -18,7 +18,9 @@ SCHEMAS: Final = ("keyword", "integer", "float", "geo", "text", "bool", "datetim
 """`lib/segment/src/types.rs`, PayloadSchemaType."""
 _NAME: Final = '<>:"/\\|?*\0\x1f'
 """`lib/common/common/src/validation.rs`, INVALID_NAME_CHARS."""
-_LARGEST: Final = 65536
+DIMENSIONS: Final = 65536
+BODY: Final = 32 << 20
+"""`config/config.yaml`, service.max_request_size_mb: of JSON; snapshots are not limited."""
 _WHOLE: Final = 1 << 64
 
 
@@ -44,6 +46,12 @@ def invalid(where: str, message: str) -> Refused:
     return refused(422, f"Validation error in {where}: [{message}]")
 
 
+def body(request: Request) -> None:
+    """`src/actix/mod.rs`: the limit of JSON bodies."""
+    if len(request.body) > BODY and "multipart" not in request.header("content-type"):
+        raise refused(400, f"JSON payload ({len(request.body)} bytes) is larger than allowed (limit: {BODY} bytes).")
+
+
 def new_collection(name: str, asked: Any) -> None:
     """`lib/storage/src/content_manager/collection_meta_ops.rs`, CreateCollection, and its path."""
     if not 1 <= len(name) <= 255:
@@ -67,8 +75,8 @@ def _vector_params(params: Any) -> None:
     size = params.get("size") if isinstance(params, dict) else None
     if not isinstance(size, int) or size < 1 or params.get("distance") not in DISTANCES:
         raise unread("data did not match any variant of untagged enum VectorsConfig")
-    if size > _LARGEST:
-        raise invalid("JSON body", f"vectors.size: value {size} invalid, must be from 1 to {_LARGEST}")
+    if size > DIMENSIONS:
+        raise invalid("JSON body", f"vectors.size: value {size} invalid, must be from 1 to {DIMENSIONS}")
 
 
 def index(asked: Mapping[str, Any]) -> None:

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from lab.images.standins import peers
+from lab.images.standins import peers, qdrant_rules
 from lab.images.standins.common import Refused
 from lab.images.standins.peers import Peers
 from lab.images.standins.qdrant import Qdrant
 from lab.images.standins.vectors import Store
+from tests.contracts.upstream_facts import read
 from tests.lab.images.conftest import Client
 from tests.lab.images.test_vectors import ALL, CONFIG, POINTS, READ, SHAPE, one
 
@@ -91,6 +92,22 @@ def test_an_upload_has_the_checksum_that_it_names(client: Client) -> None:
     assert (status, "Checksum mismatch" in answer["status"]["error"]) == (400, True)
     status, answer = client.ask("POST", "/collections/c/snapshots/upload?priority=mine", form, headers)
     assert (status, "unknown variant `mine`" in answer["status"]["error"]) == (400, True)
+
+
+def test_a_body_has_a_limit_that_snapshots_do_not_have(client: Client) -> None:
+    body = b"[" + b" " * qdrant_rules.BODY + b"]"
+    status, answer = client.ask("PUT", "/collections/c/points", body, {**ALL, "content-type": "application/json"})
+    assert (status, "is larger than allowed" in answer["status"]["error"]) == (400, True)
+    form = b'--b\r\nContent-Disposition: form-data; name="snapshot"\r\n\r\n' + body + b"\r\n--b--\r\n"
+    headers = {**ALL, "content-type": "multipart/form-data; boundary=b"}
+    _, answer = client.ask("POST", "/collections/c/snapshots/upload?checksum=00", form, headers)
+    assert "Checksum mismatch" in answer["status"]["error"]
+
+
+def test_the_limits_are_those_of_upstream_s_file() -> None:
+    limits = {fact.name: fact.get("value") for fact in read("qdrant").limits}
+    assert limits["dimensions of a vector"] == qdrant_rules.DIMENSIONS
+    assert limits["MiB of a request (service.max_request_size_mb)"] << 20 == qdrant_rules.BODY
 
 
 Pair = tuple[Peers, Peers]
