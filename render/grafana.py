@@ -19,6 +19,9 @@ def grafana_datasources() -> str:
     config = {
         "apiVersion": 1,
         "prune": True,
-        "datasources": [{**source, "access": "proxy", "editable": False} for source in sources],
+        # With an id from the first day: Grafana does not start where one is given to a source that it knows without.
+        "datasources": [
+            {"uid": str(source["name"]).lower(), **source, "access": "proxy", "editable": False} for source in sources
+        ],
     }
     return yaml.safe_dump(config, sort_keys=False)

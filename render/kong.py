@@ -18,6 +18,8 @@ ROUTES: Final = (
 REQUESTS_PER_MINUTE: Final = 120
 REQUEST_MIB: Final = 64
 
+KEY_NAMES: Final = ("apikey", "x-api-key", "authorization")
+"""Headers in which a client may bring its key."""
 _UPSTREAM_KEYS: Final = {
     # route -> the header by which Kong authenticates itself upstream
     "agents": ("Authorization", "Bearer ", "langgraph"),
@@ -49,7 +51,8 @@ def kong_config(*, owner_key: str, upstream_keys: dict[str, str], redis_password
                 "minute": REQUESTS_PER_MINUTE,
                 "limit_by": "consumer",
                 "policy": "redis",
-                # While Redis is away each worker counts for itself, instead of nobody getting in.
+                # While Redis is away Kong limits nobody, instead of letting nobody in; the edge's limits and the
+                # budgets hold on.
                 "fault_tolerant": True,
                 "redis": {
                     "host": "redis",
@@ -94,7 +97,7 @@ def _service(
             {
                 "name": "key-auth",
                 "config": {
-                    "key_names": ["apikey", "x-api-key", "authorization"],
+                    "key_names": list(KEY_NAMES),
                     "key_in_header": True,
                     "key_in_query": False,
                     "key_in_body": False,
@@ -103,15 +106,13 @@ def _service(
             },
             {"name": "acl", "config": {"allow": list(groups), "hide_groups_header": True}},
         ]
-    if name in _UPSTREAM_KEYS:
-        header, scheme, key = _UPSTREAM_KEYS[name]
-        value = f"{header}:{scheme}{keys[key]}"
-        plugins.append(
-            {
-                "name": "request-transformer",
-                "config": {"replace": {"headers": [value]}, "add": {"headers": [value]}},
-            }
-        )
+    if groups is not None:
+        # Key-auth hides the one header that it took the key from; a client that sends two would show the service one.
+        transform: dict[str, Any] = {"remove": {"headers": list(KEY_NAMES)}}
+        if name in _UPSTREAM_KEYS:
+            header, scheme, key = _UPSTREAM_KEYS[name]
+            transform["add"] = {"headers": [f"{header}:{scheme}{keys[key]}"]}
+        plugins.append({"name": "request-transformer", "config": transform})
     return {
         "name": name,
         "url": url,
@@ -125,7 +126,8 @@ def _service(
                 "name": name,
                 "paths": [path],
                 "strip_path": strip,
-                "request_buffering": name in ("speech", "ocr"),
+                # The edge has the whole body already; here each large one would lie in a tmpfs, that is in memory.
+                "request_buffering": False,
                 "response_buffering": False,
             }
         ],

@@ -12,9 +12,13 @@ def qdrant_config(
     api_key: str,
     read_only_api_key: str,
     node_type: Literal["Normal", "Listener"] = "Normal",
+    http_port: int,
 ) -> str:
     """YAML for `--config-path`. A `Listener` takes updates, votes and answers no reads.
 
+    `http_port` is where the other peers call it in the mesh: a peer that hands over a shard names itself by its own
+    REST port, and the other one fetches a snapshot from there (Qdrant 1.19.0, `lib/collection/src/shards/`:
+    `channel_service.rs` and `transfer/snapshot.rs`).
     Snapshots stay on the volume: the backup service fetches them, and so the database needs no way out.
     """
     storage: dict[str, Any] = {
@@ -25,23 +29,22 @@ def qdrant_config(
         # A replica on every peer, and one acknowledgement is enough: either node writes on without the other.
         "collection": {"replication_factor": PEERS, "write_consistency_factor": 1},
     }
-    return yaml.safe_dump(
-        {
-            "log_level": "INFO",
-            "telemetry_disabled": True,
-            "storage": storage,
-            "service": {
-                "host": "0.0.0.0",
-                "http_port": 6333,
-                "grpc_port": 6334,
-                "metrics_port": 6340,
-                "api_key": api_key,
-                "read_only_api_key": read_only_api_key,
-                "enable_cors": False,
-                # A snapshot from a URL would let a caller make the server fetch what it likes.
-                "enable_snapshot_url_recovery": False,
-            },
-            "cluster": {"enabled": True, "p2p": {"port": 6335}},
+    config: dict[str, Any] = {
+        "log_level": "INFO",
+        "telemetry_disabled": True,
+        "storage": storage,
+        "service": {
+            "host": "0.0.0.0",
+            "http_port": http_port,
+            # The image's own file has 6334, which nobody here calls and which is the replica's REST port.
+            "grpc_port": None,
+            "metrics_port": 6340,
+            "api_key": api_key,
+            "read_only_api_key": read_only_api_key,
+            "enable_cors": False,
+            # A snapshot from a URL would let a caller make the server fetch what it likes.
+            "enable_snapshot_url_recovery": False,
         },
-        sort_keys=True,
-    )
+        "cluster": {"enabled": True, "p2p": {"port": 6335}},
+    }
+    return yaml.safe_dump(config, sort_keys=True)

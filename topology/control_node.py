@@ -11,6 +11,7 @@ from topology.routes import (
     MODELS,
     N8N_PUBLIC,
     QDRANT_READS,
+    QDRANT_SHARDS,
     RESPONSES,
 )
 
@@ -305,18 +306,24 @@ SERVICES: Final = (
         image="qdrant",
         user="1000:1000",
         ports=(
-            Port(number=6334, target=6333, reads=QDRANT_READS, direct=True),
+            Port(number=6334, reads=QDRANT_READS, direct=True),
             Port(number=6337, name="peer", protocol=Protocol.GRPC, target=6335),
         ),
         calls=(
             Call(to="qdrant", port="peer", peer=True),
+            Call(to="qdrant", routes=QDRANT_SHARDS, peer=True),
             Call(to="qdrant-witness", port="peer", peer=True),
+            Call(to="qdrant-witness", routes=QDRANT_SHARDS, peer=True),
         ),
-        probe=Probe(port=6333, path="/readyz"),
+        probe=Probe(port=6334, path="/readyz"),
         metrics=Metrics(port=6340),
         memory_mib=2560,
         cpus=2,
-        volumes=(Volume(name="storage", path="/qdrant/storage", owner=(1000, 1000), backup=False),),
+        volumes=(
+            Volume(name="storage", path="/qdrant/storage", owner=(1000, 1000), backup=False),
+            # Written when it joins with collections that it lacks, and while it hands over a shard or makes a snapshot.
+            Volume(name="snapshots", path="/qdrant/snapshots", owner=(1000, 1000), backup=False),
+        ),
         stop_seconds=60,
     ),
     Service(

@@ -14,7 +14,7 @@ from topology.model import (
     Volume,
     Waiver,
 )
-from topology.routes import EMBEDDINGS, EMBEDDINGS_READS, QDRANT_READS
+from topology.routes import EMBEDDINGS, EMBEDDINGS_READS, QDRANT_READS, QDRANT_SHARDS
 
 _GPU_LIBRARIES: Final = "the CUDA runtime compiles and caches kernels at run time"
 
@@ -60,7 +60,9 @@ SERVICES: Final = (
         ),
         calls=(
             Call(to="qdrant-witness", port="peer", peer=True),
+            Call(to="qdrant-witness", routes=QDRANT_SHARDS, peer=True),
             Call(to="qdrant-replica", port="peer", peer=True),
+            Call(to="qdrant-replica", routes=QDRANT_SHARDS, peer=True),
         ),
         probe=Probe(port=6333, path="/readyz"),
         metrics=Metrics(port=6340),
@@ -88,16 +90,26 @@ SERVICES: Final = (
         resource="RAM",
         image="qdrant",
         user="1000:1000",
-        ports=(Port(number=6336, name="peer", protocol=Protocol.GRPC, target=6335),),
+        # Each peer's own REST port is the one that the others call: it names itself by it when it hands over a shard.
+        ports=(
+            Port(number=6338, routes=QDRANT_SHARDS),
+            Port(number=6336, name="peer", protocol=Protocol.GRPC, target=6335),
+        ),
         calls=(
             Call(to="qdrant", port="peer", peer=True),
+            Call(to="qdrant", routes=QDRANT_SHARDS, peer=True),
             Call(to="qdrant-replica", port="peer", peer=True),
+            Call(to="qdrant-replica", routes=QDRANT_SHARDS, peer=True),
         ),
-        probe=Probe(port=6333, path="/readyz"),
+        probe=Probe(port=6338, path="/readyz"),
         metrics=Metrics(port=6340),
         memory_mib=3072,
         cpus=2,
-        volumes=(Volume(name="storage", path="/qdrant/storage", owner=(1000, 1000), backup=False),),
+        volumes=(
+            Volume(name="storage", path="/qdrant/storage", owner=(1000, 1000), backup=False),
+            # Written when a peer joins with collections that it lacks, and while it hands over a shard.
+            Volume(name="snapshots", path="/qdrant/snapshots", owner=(1000, 1000), backup=False),
+        ),
         stop_seconds=60,
     ),
     Service(

@@ -27,6 +27,8 @@ QDRANT_READS: Final = (
     "/collections/[^/]+/points/(scroll|count)",
 )
 """How Qdrant takes searches."""
+QDRANT_SHARDS: Final = ("GET /collections/",)
+"""What a Qdrant peer asks another one's REST API for: the snapshot of a shard, when its own copy is too old."""
 MODELS: Final = (
     "POST /v1/chat/completions",
     "POST /v1/embeddings",

@@ -70,6 +70,12 @@ SECRETS: Final = (
     ),
     GeneratedSecret(name="n8n-runners-token", readers=("n8n-worker", "n8n-runners")),
     GeneratedSecret(name="grafana-admin-password", readers=("grafana",)),
+    GeneratedSecret(
+        name="grafana-secret-key",
+        readers=("grafana",),
+        rotates=False,
+        why_kept="passwords and tokens that people enter in Grafana are sealed with it",
+    ),
     GeneratedSecret(name="crowdsec-bouncer-key", readers=("crowdsec",)),
     GeneratedSecret(
         name="backup-passphrase",

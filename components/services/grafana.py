@@ -27,6 +27,7 @@ class Grafana(pulumi.ComponentResource):
                 entrypoints=["sh", "-c", _START],
                 files={
                     "admin-password": args.context.secret("grafana-admin-password"),
+                    "secret-key": args.context.secret("grafana-secret-key"),
                     "provisioning/datasources/mesh.yaml": grafana_datasources(),
                 },
                 env={
@@ -35,11 +36,17 @@ class Grafana(pulumi.ComponentResource):
                     "GF_PATHS_PROVISIONING": "/config/provisioning",
                     "GF_SECURITY_ADMIN_USER": "admin",
                     "GF_SECURITY_ADMIN_PASSWORD__FILE": "/config/admin-password",
+                    # The default is known to everybody.
+                    "GF_SECURITY_SECRET_KEY__FILE": "/config/secret-key",
+                    "GF_SECURITY_DISABLE_GRAVATAR": "true",
                     "GF_AUTH_ANONYMOUS_ENABLED": "false",
                     "GF_USERS_ALLOW_SIGN_UP": "false",
                     "GF_USERS_AUTO_ASSIGN_ORG_ROLE": "Viewer",
                     "GF_ANALYTICS_REPORTING_ENABLED": "false",
                     "GF_ANALYTICS_CHECK_FOR_UPDATES": "false",
+                    "GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES": "false",
+                    # The start script above would open a log file in the read-only root.
+                    "GF_LOG_MODE": "console",
                     "GF_PLUGINS_PREINSTALL_DISABLED": "true",
                 },
             ),

@@ -52,7 +52,14 @@ def _peer(
 ) -> Pod:
     """The pod of a peer that the others reach by `uri`."""
     keys = pulumi.Output.all(args.context.secret("qdrant-api-key"), args.context.secret("qdrant-read-only-api-key"))
-    config = keys.apply(lambda key: qdrant_config(api_key=key[0], read_only_api_key=key[1], node_type=node_type))
+    config = keys.apply(
+        lambda key: qdrant_config(
+            api_key=key[0],
+            read_only_api_key=key[1],
+            node_type=node_type,
+            http_port=args.service.port("api").app_port,
+        )
+    )
     join = [] if uri == FIRST_PEER else ["--bootstrap", FIRST_PEER]
     return Pod(
         f"{name}-pod",

@@ -1,5 +1,6 @@
 """Real proxies of both nodes carry real requests: who may call, who may not, where reads go when a node is away."""
 
+import itertools
 import json
 import os
 import time
@@ -16,11 +17,12 @@ from topology.model import Instance
 pytestmark = [
     pytest.mark.contract,
     pytest.mark.skipif(os.getuid() != 0, reason="network namespaces need root: sudo make test"),
-    # One namespace and nine proxies for all of them.
+    # One namespace and ten proxies for all of them.
     pytest.mark.xdist_group("mesh"),
 ]
 
 VLLM, QDRANT = Instance("vllm", "thanos"), Instance("qdrant", "thanos")
+WITNESS = Instance("qdrant-witness", "thanos")
 LITELLM, AGENTS = Instance("litellm", "oracle1"), Instance("agents", "oracle1")
 BLACKBOX, REPLICA = Instance("blackbox-exporter", "oracle1"), Instance("qdrant-replica", "oracle1")
 GATEWAYS = Instance(GATEWAY, "thanos"), Instance(GATEWAY, "oracle1")
@@ -35,10 +37,11 @@ def mesh(envoy: str, tool: Tool, tmp_path_factory: pytest.TempPathFactory) -> It
         made.apps(
             ("vllm", "thanos", 8000),
             ("qdrant", "thanos", 6333),
+            ("qdrant-witness", "thanos", 6338),
             ("litellm", "oracle1", 8081),
-            ("qdrant-replica", "oracle1", 6333),
+            ("qdrant-replica", "oracle1", 6334),
         )
-        made.proxies(*GATEWAYS, VLLM, QDRANT, LITELLM, AGENTS, BLACKBOX, REPLICA)
+        made.proxies(*GATEWAYS, VLLM, QDRANT, WITNESS, LITELLM, AGENTS, BLACKBOX, REPLICA)
         made.until(200, LITELLM, "vllm", 8000, "/v1/models")
         yield made
 
@@ -115,6 +118,23 @@ def answers(mesh: Mesh, app: str) -> None:
             return
         time.sleep(0.5)
     pytest.fail(f"{found} answers instead of {app}")
+
+
+SHARD = "/collections/c/shards/0/snapshot"
+PEERS = {QDRANT: 6333, WITNESS: 6338, REPLICA: 6334}
+
+
+@pytest.mark.parametrize(("caller", "callee"), itertools.permutations(PEERS, 2))
+def test_vector_peers_fetch_shards_from_each_other_and_nothing_else(
+    mesh: Mesh, caller: Instance, callee: Instance
+) -> None:
+    """Qdrant 1.18 and later hands a shard over by the sender's REST port: `docs/upstream.md`."""
+    port = PEERS[callee]
+    found = json.loads(mesh.until(200, caller, callee.service, port, SHARD))
+    assert (found["app"], found["headers"]["host"]) == (callee.service, f"{callee.service}:{port}")
+    for arguments in (("--request", "POST"), ("--request", "PUT"), ("--request", "DELETE")):
+        assert mesh.call(caller, callee.service, port, SHARD, *arguments)[0] == 403
+    assert mesh.call(caller, callee.service, port, "/cluster")[0] == 403
 
 
 def test_reads_fall_to_the_replica_while_thanos_is_away_and_come_back(mesh: Mesh) -> None:

@@ -93,6 +93,9 @@ def _rendered(program: Program, container: Registered, service: Service | None) 
         environment = {name: value for name, value in environment.items() if name not in used} | exported
         if whole != (*entrypoint, *(command or ())):
             entrypoint, command = whole, ()
+    # What a script of ours beside the configuration reads is ours too.
+    ours = "".join(text for path, text in files.items() if path.endswith((".py", ".sh")))
+    environment = {name: value for name, value in environment.items() if f'"{name}"' not in ours}
     tmpfs = inputs.get("tmpfs") or {}
     volumes = [v["containerPath"] for v in inputs.get("volumes") or () if not v.get("readOnly")]
     named = labels(container)

@@ -47,7 +47,7 @@ EVERYWHERE = {
 }
 # The architecture's ports, on the node's tailnet address; the cluster's peers and metrics are between nodes.
 PUBLISHED = {
-    "thanos": {8000, 8001, 8002, 8003, 8004, 8005, 6333} | {6335, 6336, 15090},
+    "thanos": {8000, 8001, 8002, 8003, 8004, 8005, 6333} | {6335, 6336, 6338, 15090},
     "oracle1": {3000, 5678, 6334, 8000, 8080, 8081, 9090} | {9093, 8082, 9427, 9428, 6337},
 }
 ADDRESS = {"thanos": "100.64.1.1", "oracle1": "100.64.1.2"}

@@ -189,3 +189,10 @@ def test_the_preflight_makes_the_folder_of_every_data_volume(program: Program) -
 def test_every_probe_asks_for_what_docker_before_25_refuses(program: Program) -> None:
     checks = [c.inputs["healthcheck"] for name, c in program.containers.items() if "-preflight-" in name]
     assert {check.get("startInterval") for check in checks} == {"1s"}
+
+
+def test_redis_loads_none_of_its_image_s_modules(oracle1: Program) -> None:
+    """The image's entry point would load all of them (`tests/contracts/upstream/redis.yaml`)."""
+    redis = oracle1.app("redis").inputs
+    assert redis["entrypoints"] == ["sh", "-c", 'umask 077; exec "$0" "$@"', "redis-server"]
+    assert redis["command"] == ["/config/redis.conf"]

@@ -101,7 +101,8 @@ def test_roles_are_set_at_each_start_beside_the_server() -> None:
 
 
 def qdrant(**changes: Any) -> dict[str, Any]:
-    loaded: dict[str, Any] = yaml.safe_load(qdrant_config(api_key="k", read_only_api_key="r", **changes))
+    settings = {"api_key": "k", "read_only_api_key": "r", "http_port": 6333, **changes}
+    loaded: dict[str, Any] = yaml.safe_load(qdrant_config(**settings))
     return loaded
 
 
@@ -123,11 +124,13 @@ def test_qdrant_has_keys_and_fetches_nothing_for_callers() -> None:
 
 
 def test_qdrant_listens_on_the_ports_of_the_table() -> None:
-    config = qdrant()
     for row in (s for s in SERVICES if s.name.startswith("qdrant")):
         targets = {port.name: port.app_port for port in row.ports}
+        config = qdrant(http_port=targets["api"])
         assert config["cluster"]["p2p"]["port"] == targets["peer"]
-        assert config["service"]["http_port"] == targets.get("api", 6333) == row.probe.port
+        assert config["service"]["http_port"] == targets["api"] == row.probe.port
+        # The image's own file sets it, and the replica's REST port is the same.
+        assert config["service"]["grpc_port"] is None
         assert row.metrics is not None
         assert config["service"]["metrics_port"] == row.metrics.port
 

@@ -252,9 +252,21 @@ def test_a_route_for_users_wants_a_key_in_a_header_and_the_right_to_use_it(name:
     ],
 )
 def test_the_service_s_own_key_takes_the_place_of_the_client_s(name: str, header: str) -> None:
-    transformer = plugins(services()[name])["request-transformer"]
-    assert transformer["replace"] == {"headers": [header]}
-    assert transformer["add"] == {"headers": [header]}
+    assert plugins(services()[name])["request-transformer"]["add"] == {"headers": [header]}
+
+
+def test_no_request_is_buffered_a_second_time_in_memory() -> None:
+    for service in services().values():
+        for route in service["routes"]:
+            assert (route["request_buffering"], route["response_buffering"]) == (False, False)
+
+
+def test_no_header_that_may_hold_a_client_s_key_goes_on_to_a_service() -> None:
+    """Key-auth hides the one that it took the key from alone (3.9.3, `kong/plugins/key-auth/handler.lua`)."""
+    for name, service in services().items():
+        if name != "webhooks":
+            found = plugins(service)
+            assert found["request-transformer"]["remove"]["headers"] == found["key-auth"]["key_names"]
 
 
 def test_only_what_workflows_offer_is_open_and_carries_no_key_of_ours() -> None:

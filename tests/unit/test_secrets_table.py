@@ -60,12 +60,12 @@ def test_shared_follows_the_nodes_of_the_readers(readers: tuple[str, ...], expec
 
 def test_read_by_some_services() -> None:
     some = [s for s in SERVICES if s.name in ("grafana", "crowdsec")]
-    assert read_by(SECRETS, some) == {"grafana-admin-password", "crowdsec-bouncer-key"}
+    assert read_by(SECRETS, some) == {"grafana-admin-password", "grafana-secret-key", "crowdsec-bouncer-key"}
 
 
 def test_what_seals_stored_data_does_not_rotate_and_says_why() -> None:
     kept = {s.name for s in SECRETS if not s.rotates}
-    assert kept == {"n8n-encryption-key", "backup-passphrase", "litellm-salt-key"}
+    assert kept == {"n8n-encryption-key", "backup-passphrase", "litellm-salt-key", "grafana-secret-key"}
     for secret in SECRETS:
         assert bool(secret.why_kept) is not secret.rotates, secret.name
 

@@ -9,7 +9,7 @@ from topology.graph import GATEWAY, METRICS, Graph, start_order, with_egress, wi
 from topology.images import BUILDS, IMAGES, for_architecture
 from topology.model import Edge, Instance, Port, Protocol, Rule
 from topology.network import METRICS_PORT
-from topology.routes import Route, route
+from topology.routes import QDRANT_SHARDS, Route, route
 from topology.secrets import SECRETS
 
 TWO = Graph(SERVICES, NODES)
@@ -187,7 +187,7 @@ def test_callees_come_before_their_callers() -> None:
 
 def test_what_a_node_publishes() -> None:
     published = TWO.published("thanos")
-    assert set(published) == {8000, 8001, 8002, 8003, 8004, 8005, 6333, 6335, 6336, METRICS_PORT}
+    assert set(published) == {8000, 8001, 8002, 8003, 8004, 8005, 6333, 6335, 6336, 6338, METRICS_PORT}
     assert published[6333] == ((Instance("qdrant", "thanos"), TWO.service("qdrant").port("api")),)
     scraped = {instance.service for instance, port in published[METRICS_PORT] if port is None}
     assert scraped == {s.name for s in TWO.on("thanos")} | {GATEWAY}
@@ -265,7 +265,7 @@ def test_a_second_gpu_node_is_more_instances_of_the_same_rows(node: str) -> None
         Instance("litellm", "oracle1"),
         Instance("litellm", "oracle2"),
     }
-    assert set(WIDE.published(node)) == set(TWO.published("thanos")) - ({6333, 6335, 6336} if stateful else set())
+    assert set(WIDE.published(node)) == set(TWO.published("thanos")) - ({6333, 6335, 6336, 6338} if stateful else set())
 
 
 def test_what_keeps_state_runs_once() -> None:
@@ -308,7 +308,19 @@ def test_names_of_an_instance() -> None:
 def test_ports_of_a_port() -> None:
     assert (Port(number=1).app_port, Port(number=1, target=2).app_port) == (1, 2)
     assert (Port(number=1).tailnet_port, Port(number=1, published=2).tailnet_port) == (1, 2)
-    assert TWO.service("qdrant-replica").port("api").app_port == 6333
+    assert TWO.service("qdrant-replica").port("peer").app_port == 6335
+
+
+def test_every_peer_of_the_vector_cluster_may_fetch_shards_from_the_others_at_their_own_rest_port() -> None:
+    """A peer names itself by its own port: the one that others call has to be the one that it listens on."""
+    peers = [s for s in SERVICES if s.name.startswith("qdrant")]
+    assert len(peers) == 3
+    for peer in peers:
+        rest = peer.port("api")
+        assert rest.number == rest.app_port == peer.probe.port
+        others = {other.name for other in peers} - {peer.name}
+        assert {call.to for call in peer.calls if call.port == "api" and call.routes == QDRANT_SHARDS} == others
+        assert "/qdrant/snapshots" in {volume.path for volume in peer.volumes}
 
 
 def test_each_image_of_the_table_is_there_and_each_that_is_there_is_used() -> None:
@@ -353,7 +365,7 @@ def test_databases_are_known_by_identity_alone() -> None:
 def test_apps_that_leave_routes_open_have_an_allow_list() -> None:
     listed = {s.name for s in SERVICES for p in s.ports if p.routes}
     models = {"vllm", "embeddings", "embeddings-cpu", "whisper", "ocr"}
-    assert listed == models | {"interpreter", "agents", "litellm", "victorialogs"}
+    assert listed == models | {"interpreter", "agents", "litellm", "victorialogs", "qdrant-witness"}
 
 
 def covers(wide: Route, narrow: Route) -> bool:

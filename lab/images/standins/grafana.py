@@ -1,6 +1,9 @@
 """Grafana: health, sign-in as the administrator, the provisioned data sources and a proxy to each of them.
 
 `grafana cli ... admin reset-admin-password --password-from-stdin` works too, on the data volume, as the real one does.
+What it refuses of provisioning files was read from Grafana's `pkg/services/provisioning/datasources/config_reader.go`
+and `datasources.go`, `pkg/services/provisioning/values/values.go` (main of 2026; 13.2's own are in no package), and of
+its proxy from `pkg/services/datasourceproxy/datasourceproxy.go`.
 """
 
 from __future__ import annotations
@@ -9,23 +12,73 @@ import base64
 import http.client
 import json
 import os
+import re
 import sys
 import urllib.parse
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
 from lab.images.standins.common import TEXT, Answer, Refused, Request, Service, readable, same, wait
 
+CORE: Final = frozenset(
+    [
+        "alertmanager",
+        "cloudwatch",
+        "elasticsearch",
+        "graphite",
+        "grafana-postgresql-datasource",
+        "grafana-testdata-datasource",
+        "influxdb",
+        "jaeger",
+        "loki",
+        "mssql",
+        "mysql",
+        "opentsdb",
+        "parca",
+        "prometheus",
+        "tempo",
+        "zipkin",
+    ]
+)
+"""Types of data source whose plugins come with the image; every other one has to be installed."""
 DATA = Path(os.environ.get("GF_PATHS_DATA", "/var/lib/grafana"))
 
 
 def provisioned(folder: Path) -> list[dict[str, Any]]:
     """Data sources of all provisioning files."""
-    files = sorted((folder / "datasources").glob("*.yaml"))
-    found = [source for file in files for source in yaml.safe_load(file.read_text())["datasources"]]
+    files = sorted(file for file in (folder / "datasources").glob("*.y*ml"))
+    found: list[dict[str, Any]] = []
+    for file in files:
+        try:
+            config = yaml.safe_load(file.read_text()) or {}
+        except yaml.YAMLError as error:
+            raise ProvisioningError(f"{file.name}: {error}") from error
+        found += [_expanded(source) for source in config.get("datasources") or []]
+    if sum(bool(source.get("isDefault")) for source in found) > 1:
+        message = "datasource.yaml config is invalid. Only one datasource per organization can be marked as default"
+        raise ProvisioningError(message)
+    uids = [source["uid"] for source in found if source.get("uid")]
+    if len(set(uids)) < len(uids):
+        raise ProvisioningError("data source with the same uid already exists")
     return [{"id": n, "uid": f"lab-{n}", **source} for n, source in enumerate(found, 1)]
+
+
+class ProvisioningError(ValueError):
+    """Grafana would not start."""
+
+
+def _expanded(value: Any) -> Any:
+    """Values with the environment's variables put in: `$$` is a dollar, an unknown variable is nothing."""
+    if isinstance(value, dict):
+        return {key: _expanded(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_expanded(inner) for inner in value]
+    if not isinstance(value, str):
+        return value
+    parts = [re.sub(r"\$\{?(\w+)\}?", lambda m: os.environ.get(m[1], ""), part) for part in value.split("$$")]
+    return "$".join(parts)
 
 
 def make(user: str, password: str, sources: list[dict[str, Any]]) -> Service:
@@ -53,9 +106,11 @@ def make(user: str, password: str, sources: list[dict[str, Any]]) -> Service:
 
     @service.route("GET POST", "/api/datasources/proxy/{id}/{path*}")
     def _(request: Request) -> Answer:
-        source = next((s for s in sources if request.groups["id"] in (str(s["id"]), s["name"])), None)
+        source = next((s for s in sources if request.groups["id"] in (str(s["id"]), s["name"], s["uid"])), None)
         if source is None:
             raise Refused(404, "", {"message": "Unable to find datasource"})
+        if source.get("type") not in CORE:
+            raise Refused(404, "", {"message": "Unable to find datasource plugin"})
         address = urllib.parse.urlsplit(source["url"])
         target = f"/{urllib.parse.quote(request.groups['path'])}?{urllib.parse.urlencode(request.query)}"
         connection = http.client.HTTPConnection(address.hostname or "", address.port or 80, timeout=30)
@@ -85,7 +140,11 @@ def main() -> None:
     if not saved.exists():
         saved.write_text(json.dumps({"password": readable(env["GF_SECURITY_ADMIN_PASSWORD__FILE"]).strip()}))
     password = json.loads(saved.read_text())["password"]
-    service = make(env["GF_SECURITY_ADMIN_USER"], password, provisioned(Path(env["GF_PATHS_PROVISIONING"])))
+    try:
+        sources = provisioned(Path(env["GF_PATHS_PROVISIONING"]))
+    except ProvisioningError as error:
+        sys.exit(f"Error: Datasource provisioning error: {error}")
+    service = make(env["GF_SECURITY_ADMIN_USER"], password, sources)
     service.start(int(env["GF_SERVER_HTTP_PORT"]), env["GF_SERVER_HTTP_ADDR"])
     wait()
 

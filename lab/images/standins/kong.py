@@ -1,8 +1,9 @@
 """Kong without a database: serves the declarative file that `KONG_DECLARATIVE_CONFIG` names.
 
 What of it is served: routes by path with or without stripping, key-auth, acl, rate-limiting, request-size-limiting,
-request-transformer (replace and add of headers), correlation-id and prometheus. A plugin or a field that it does not
-know stops it, as the real one stops on a file that does not fit its schema.
+request-transformer (remove, replace and add of headers), correlation-id and prometheus. A file that does not fit
+Kong's schemas (`kong_schema.py`) stops it. What it does with a request was read from `kong/plugins/*/handler.lua` and
+`kong/pdk/response.lua` of 3.9.3.
 """
 
 from __future__ import annotations
@@ -35,23 +36,36 @@ OWN: Final = HOP | {"content-length", "content-type", "date", "server"}
 """Headers of the answer that the server here writes itself."""
 
 
+def error(request: Request, status: int, message: str, headers: Mapping[str, str] | None = None) -> Refused:
+    """An error in Kong's form, with the request's id."""
+    return Refused(status, message, {"message": message, "request_id": request.header("x-request-id")}, headers)
+
+
+def credential(auth: Mapping[str, Any], request: Request) -> tuple[str, str]:
+    """The name and the value of the first key that a request brings, in the order of `key_names`."""
+    for name in auth.get("key_names") or ["apikey"]:
+        given = request.header(name) if auth.get("key_in_header", True) else ""
+        if not given and auth.get("key_in_query", True):
+            given = request.query.get(name, "")
+        if given:
+            return name.lower(), given
+    return "", ""
+
+
 def consumer_of(gateway: Gateway, route: Route, request: Request) -> str:
     """Who asks; refused without a key where one is wanted, or without the group."""
     auth = route.plugins.get("key-auth")
     if auth is None:
         return ""
-    names = auth.get("key_names") or ["apikey"]
-    given = next((request.header(n) for n in names if auth.get("key_in_header", True) and request.header(n)), "")
-    if not given and auth.get("key_in_query", True):
-        given = next((request.query[n] for n in names if n in request.query), "")
+    _, given = credential(auth, request)
     if not given:
-        raise Refused(401, "", {"message": "No API key found in request"}, {"WWW-Authenticate": "Key"})
+        raise error(request, 401, "No API key found in request", {"WWW-Authenticate": "Key"})
     if given not in gateway.keys:
-        raise Refused(401, "", {"message": "Unauthorized"})
+        raise error(request, 401, "Unauthorized", {"WWW-Authenticate": "Key"})
     who = gateway.keys[given]
     allowed = frozenset(route.plugins.get("acl", {}).get("allow") or [])
     if allowed and not allowed & gateway.groups[who]:
-        raise Refused(403, "", {"message": "You cannot consume this service"})
+        raise error(request, 403, "You cannot consume this service")
     return who
 
 
@@ -59,7 +73,7 @@ def limited(gateway: Gateway, route: Route, request: Request, who: str) -> dict[
     """Headers that tell of the limit; refused past it."""
     size = route.plugins.get("request-size-limiting")
     if size and len(request.body) > size["allowed_payload_size"] * UNITS[size.get("size_unit", "megabytes")]:
-        raise Refused(413, "", {"message": "Request size limit exceeded"})
+        raise error(request, 413, "Request size limit exceeded")
     headers: dict[str, str] = {}
     rate = route.plugins.get("rate-limiting", {})
     for window in WINDOWS:
@@ -67,24 +81,28 @@ def limited(gateway: Gateway, route: Route, request: Request, who: str) -> dict[
             continue
         subject = who or request.header("x-forwarded-for") or "?"
         used = _count(gateway, f"{route.name}:{subject}:{window}", WINDOWS[window], rate)
+        if used is None:
+            return {}
         left = max(0, rate[window] - used)
         name = window.title()
         headers |= {f"X-RateLimit-Limit-{name}": str(rate[window]), f"X-RateLimit-Remaining-{name}": str(left)}
         if used > rate[window]:
             after = WINDOWS[window] - int(time.time()) % WINDOWS[window]
-            raise Refused(429, "", {"message": "API rate limit exceeded"}, {**headers, "Retry-After": str(after)})
+            raise error(request, 429, "API rate limit exceeded", {**headers, "Retry-After": str(after)})
     return headers
 
 
-def _count(gateway: Gateway, key: str, seconds: int, rate: Mapping[str, Any]) -> int:
+def _count(gateway: Gateway, key: str, seconds: int, rate: Mapping[str, Any]) -> int | None:
+    """None: Redis is away, and nobody is limited meanwhile (`rate-limiting/handler.lua`, fault_tolerant)."""
     period = int(time.time()) // seconds
     if gateway.counter is not None:
         try:
             return gateway.counter.add(f"ratelimit:{key}:{period}", seconds)
-        except RedisError as error:
+        except RedisError as away:
             if not rate.get("fault_tolerant", True):
-                raise Refused(500, "", {"message": "An unexpected error occurred"}) from error
-            say(f"rate-limiting counts for itself: {error}")
+                raise Refused(500, "", {"message": "An unexpected error occurred"}) from away
+            say(f"failed to get usage: {away}")
+            return None
     gateway.local[key, period] += 1
     return gateway.local[key, period]
 
@@ -94,7 +112,8 @@ def upstream_headers(route: Route, request: Request, request_id: str, who: str) 
     hidden: set[str] = set()
     told: dict[str, str] = {}
     if auth := route.plugins.get("key-auth"):
-        hidden = {n.lower() for n in auth.get("key_names") or ["apikey"]} if auth.get("hide_credentials") else set()
+        # The one that it took alone: another of `key_names` goes on to the service.
+        hidden = {credential(auth, request)[0]} if auth.get("hide_credentials") else set()
         hidden |= CONSUMER
         told = {
             "x-consumer-username": who,
@@ -104,6 +123,8 @@ def upstream_headers(route: Route, request: Request, request_id: str, who: str) 
     headers = {k: v for k, v in request.headers.items() if k not in HOP | hidden | {"host", "content-length"}}
     headers |= told
     transform = route.plugins.get("request-transformer", {})
+    for name in (transform.get("remove") or {}).get("headers") or []:
+        headers.pop(name.lower(), None)
     for entry in (transform.get("replace") or {}).get("headers") or []:
         name, _, value = entry.partition(":")
         if name.lower() in headers:
@@ -128,7 +149,7 @@ class Proxy:
     def _serve(self, request: Request) -> Answer:
         route = next((r for r in self.gateway.routes if _under(request.path, r.path)), None)
         if route is None:
-            raise Refused(404, "", {"message": "no Route matched with those values"})
+            raise error(request, 404, "no Route matched with those values")
         who = ""
         request_id = request.header("x-request-id") or str(uuid.uuid4())
         try:

@@ -2,6 +2,9 @@
 
 Simpler than the real one's consensus, with the outcome that was measured there: with one peer of three away all goes
 on, a peer alone answers reads and refuses changes, and who comes back catches up by itself.
+
+It catches up as the real one does (1.19.0, `lib/collection/src/shards/transfer/`): by the changes that the other peer
+still remembers, over the peers' port, else by a snapshot that it fetches from the other one's REST port, with the key.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import http.client
 import json
 import threading
 import urllib.parse
+from collections import deque
 from typing import Any, Final
 
 from lab.images.standins import http2
@@ -19,13 +23,25 @@ from lab.images.standins.vectors import Store
 
 SECONDS: Final = 5.0
 EVERY: Final = 2.0
+REMEMBERED: Final = 100
+"""Changes that a peer can hand on one by one, since its start."""
 
 
 class Peers:
     """One peer and what it knows of the others."""
 
-    def __init__(self, store: Store, uri: str, bootstrap: str | None, *, listener: bool = False) -> None:
+    def __init__(
+        self,
+        store: Store,
+        uri: str,
+        bootstrap: str | None,
+        *,
+        listener: bool = False,
+        rest_port: int = 6333,
+        api_key: str = "",
+    ) -> None:
         self.store, self.uri, self.bootstrap, self.listener = store, uri, bootstrap, listener
+        self.rest_port, self.api_key = rest_port, api_key
         self.ready = True
         self._file = store.folder / "peers.json"
         saved: dict[str, Any] = (
@@ -35,12 +51,14 @@ class Peers:
         self.version = int(saved["version"])
         self._versions: dict[str, int] = {}
         """Of the others that answered lately."""
+        self._log: deque[tuple[int, dict[str, Any]]] = deque(maxlen=REMEMBERED)
         self._lock = threading.RLock()
         self.service = Service("qdrant-peer")
         self.service.route("POST", "/lab/join")(self._join)
         self.service.route("POST", "/lab/members")(lambda r: self._learn(r.json()["members"]))
         self.service.route("POST", "/lab/change")(self._changed)
         self.service.route("GET", "/lab/version")(lambda _: {"version": self.version})
+        self.service.route("GET", "/lab/changes")(lambda r: {"changes": self._since(int(r.query["since"]))})
         self.service.route("GET", "/lab/state")(lambda _: self._state())
 
     @property
@@ -79,10 +97,21 @@ class Peers:
                 message = "Service internal error: Not enough replicas for the update, consensus has no quorum"
                 raise Refused(500, "", {"status": {"error": message}, "time": SECONDS})
             self.store.change(**operation)
-            self._note(version)
+            self._note(version, operation)
 
-    def recover(self, name: str, content: bytes) -> None:
-        """Put a snapshot in a collection's place, everywhere."""
+    def recover(self, name: str, content: bytes, priority: str = "snapshot") -> None:
+        """Put a snapshot in a collection's place, everywhere (`lib/storage/src/content_manager/snapshots/recover.rs`).
+
+        With the priority `replica`, which is the default of the API, the copies that other peers have win, and the
+        snapshot is lost without an error.
+        """
+        if priority not in ("no_sync", "snapshot", "replica"):
+            message = f"unknown variant `{priority}`, expected one of `no_sync`, `snapshot`, `replica`"
+            raise Refused(
+                400, "", {"status": {"error": f"Deserialize error in query parameters: {message}"}, "time": 0.0}
+            )
+        if priority == "replica" and self.live() > 1 and name in self.store.collections:
+            return
         with self._lock:
             self.store.recover(name, content)
             points = list(self.store.points[name].values())
@@ -109,7 +138,7 @@ class Peers:
         # No lock: two peers that change at once would wait for each other.
         if asked["version"] <= self.version + 1:
             self.store.change(**asked["operation"])
-            self._note(max(self.version + 1, asked["version"]))
+            self._note(max(self.version + 1, asked["version"]), asked["operation"])
         return {"version": self.version}
 
     def _join(self, request: Request) -> Any:
@@ -124,9 +153,13 @@ class Peers:
         return {"members": self.members}
 
     def _state(self) -> dict[str, Any]:
-        with self.store.lock:
-            points = {name: list(found.values()) for name, found in self.store.points.items()}
-            return {"version": self.version, "collections": self.store.collections, "points": points}
+        return {"version": self.version, "rest": self.rest_port, "collections": self.store.collections}
+
+    def _since(self, version: int) -> list[list[Any]] | None:
+        """The changes after a version; None where they are not remembered any more."""
+        with self._lock:
+            found = [[number, operation] for number, operation in self._log if number > version]
+        return found if [number for number, _ in found] == list(range(version + 1, self.version + 1)) else None
 
     def _watch(self) -> None:
         joined = self.bootstrap is None or self.bootstrap in self.members
@@ -143,19 +176,59 @@ class Peers:
             threading.Event().wait(EVERY)
 
     def _catch_up(self, peer: str) -> None:
+        delta = self._ask(peer, "GET", f"/lab/changes?since={self.version}")
+        if delta is not None and delta["changes"] is not None:
+            with self._lock:
+                for version, operation in delta["changes"]:
+                    if version == self.version + 1:
+                        self.store.change(**operation)
+                        self._note(version, operation)
+            say(f"caught up with {peer} at {self.version}, change by change")
+            return
         state = self._ask(peer, "GET", "/lab/state")
         if state is None or state["version"] <= self.version:
             return
+        shards = {}
+        for name in state["collections"]:
+            content = self._shard(peer, int(state["rest"]), name)
+            if content is None:
+                return
+            shards[name] = content
         with self._lock:
             for name in set(self.store.collections) - set(state["collections"]):
                 self.store.change(do="drop", collection=name)
             for name, config in state["collections"].items():
                 self.store.change(do="create", collection=name, config=config)
-                self.store.change(do="put", collection=name, points=state["points"][name])
+                self.store.change(do="put", collection=name, points=json.loads(shards[name])["points"])
+            self._log.clear()
             self._note(state["version"])
-        say(f"caught up with {peer} at {self.version}")
+        say(f"caught up with {peer} at {self.version}, by snapshots")
 
-    def _note(self, version: int) -> None:
+    def _shard(self, peer: str, rest: int, name: str) -> bytes | None:
+        """The other peer's copy of a collection, by its REST API; it names itself by its own host and REST port."""
+        host = urllib.parse.urlsplit(peer).hostname or ""
+        try:
+            # A folder for its snapshots comes first: toc/collection_container.rs, create_snapshots_path.
+            (self.store.snapshots / name).mkdir(parents=True, exist_ok=True)
+            connection = http.client.HTTPConnection(host, rest, timeout=SECONDS)
+            try:
+                path = f"/collections/{urllib.parse.quote(name)}/shards/0/snapshot"
+                connection.request("GET", path, headers={"api-key": self.api_key})
+                response = connection.getresponse()
+                content = response.read()
+                if response.status == 200:
+                    return content
+                why = f"status {response.status}"
+            finally:
+                connection.close()
+        except (OSError, http.client.HTTPException) as error:
+            why = str(error)
+        say(f"Failed to transfer shard {name}:0 from http://{host}:{rest}: {why}")
+        return None
+
+    def _note(self, version: int, operation: dict[str, Any] | None = None) -> None:
+        if operation is not None:
+            self._log.append((version, operation))
         self.version = version
         self._file.write_text(json.dumps({"members": self.members, "version": version}))
 

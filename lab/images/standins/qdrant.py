@@ -3,32 +3,40 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import re
+import sys
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 
-from lab.images.standins.common import TEXT, Answer, Request, Service, metric, readable, same, wait
+from lab.images.standins import qdrant_rules
+from lab.images.standins.common import TEXT, Answer, Request, Service, metric, readable, same, say, wait
 from lab.images.standins.peers import Peers
-from lab.images.standins.qdrant_points import Points, done, refused, updated
+from lab.images.standins.qdrant_points import Points, done, updated
+from lab.images.standins.qdrant_rules import refused, unauthorized
 from lab.images.standins.vectors import Store, described
 
 VERSION: Final = "1.19.1"
 OPEN: Final = ("/", "/healthz", "/livez", "/readyz")
+_SHARD: Final = re.compile(r"/collections/[^/]+/shards/\d+/snapshot")
 _READS: Final = re.compile(r"/collections/[^/]+/(points(/(search|query|scroll|count|recommend|facet)(/batch)?)?|facet)")
 
 
 def guard(config: dict[str, Any], request: Request) -> None:
-    """The key does all, the read-only key what changes nothing."""
+    """The key does all, the read-only key what changes nothing (1.19.0, `src/common/auth/mod.rs`; its 401 is text)."""
     keys = config["service"]
     given = request.header("api-key") or request.bearer()
     if request.path in OPEN or same(given, str(keys.get("api_key") or "")):
         return
+    if not given:
+        raise unauthorized("Must provide an API key or an Authorization bearer token")
     if not same(given, str(keys.get("read_only_api_key") or "")):
-        raise refused(401, "Must provide an API key or an Authorization bearer token")
-    if request.method != "GET" and not (request.method == "POST" and _READS.fullmatch(request.path)):
-        raise refused(403, "Forbidden: Global write access is required")
+        raise unauthorized("Invalid API key or JWT")
+    reads = request.method == "GET" and not _SHARD.fullmatch(request.path)
+    if not reads and not (request.method == "POST" and _READS.fullmatch(request.path)):
+        raise refused(403, "Forbidden: Global manage access is required")
 
 
 class Qdrant:
@@ -37,11 +45,16 @@ class Qdrant:
     def __init__(self, config: dict[str, Any], peers: Peers, store: Store) -> None:
         self.config, self.store, self.peers = config, store, peers
         self.service = Service("qdrant")
-        self.service.guard = lambda request: guard(config, request)
+        self.service.guard = self._guard
         self._system()
         self._collections()
         Points(store, peers).register(self.service)
         self._snapshots()
+        self._recovery()
+
+    def _guard(self, request: Request) -> None:
+        guard(self.config, request)
+        qdrant_rules.body(request)
 
     def _system(self) -> None:
         route = self.service.route
@@ -86,6 +99,7 @@ class Qdrant:
             name = request.groups["c"]
             if name in store.collections:
                 raise refused(409, f"Wrong input: Collection `{name}` already exists!")
+            qdrant_rules.new_collection(name, request.json())
             defaults = self.config["storage"].get("collection") or {}
             self.peers.change(do="create", collection=name, config={**defaults, **request.json()})
             return done(True)
@@ -119,6 +133,7 @@ class Qdrant:
         def _(request: Request) -> Any:
             store.need(request.groups["c"])
             asked = request.json()
+            qdrant_rules.index(asked)
             schema = asked.get("field_schema", "keyword")
             self.peers.change(do="index", collection=request.groups["c"], field=asked["field_name"], schema=schema)
             return updated()
@@ -153,17 +168,37 @@ class Qdrant:
             path(request).unlink()
             return done(True)
 
+    def _recovery(self) -> None:
+        route, store = self.service.route, self.store
+
+        @route("GET", "/collections/{c}/shards/{n}/snapshot")
+        def _(request: Request) -> Any:
+            store.need(request.groups["c"])
+            try:
+                return Answer(store.shard(request.groups["c"]), type="application/octet-stream")
+            except OSError as error:
+                raise refused(
+                    500, f"Service internal error: Failed to create snapshots temp directory: {error}"
+                ) from error
+
         @route("POST", "/collections/{c}/snapshots/upload")
         def _(request: Request) -> Any:
-            self.peers.recover(request.groups["c"], request.files().get("snapshot", b""))
+            content = request.files().get("snapshot", b"")
+            wanted, found = request.query.get("checksum", ""), hashlib.sha256(content).hexdigest()
+            if wanted and wanted.lower() != found:
+                raise refused(400, f"Checksum mismatch: expected {found}, actual {wanted}")
+            self.peers.recover(request.groups["c"], content, request.query.get("priority", "replica"))
             return done(True)
 
         @route("PUT", "/collections/{c}/snapshots/recover")
         def _(request: Request) -> Any:
-            location = str(request.json().get("location", ""))
-            if not location.startswith("file://"):
-                raise refused(403, "Forbidden: Snapshot recovery from URL is disabled")
-            self.peers.recover(request.groups["c"], Path(location.removeprefix("file://")).read_bytes())
+            asked = request.json()
+            location = str(asked.get("location", ""))
+            if location.startswith(("http:", "https:")):
+                message = "Snapshot recovery from remote URLs is disabled in the configuration"
+                raise refused(403, f"Forbidden: {message}")
+            content = Path(location.removeprefix("file://")).read_bytes()
+            self.peers.recover(request.groups["c"], content, asked.get("priority") or "replica")
             return done(True)
 
 
@@ -177,9 +212,21 @@ def main() -> None:
     config = yaml.safe_load(readable(args.config_path))
     storage, ports = config["storage"], config["service"]
     store = Store(Path(storage["storage_path"]), Path(storage["snapshots_path"]))
-    peers = Peers(store, args.uri, args.bootstrap, listener=storage.get("node_type") == "Listener")
+    peers = Peers(
+        store,
+        args.uri,
+        args.bootstrap,
+        listener=storage.get("node_type") == "Listener",
+        rest_port=int(ports["http_port"]),
+        api_key=str(ports.get("api_key") or ""),
+    )
     peers.start(int(config["cluster"]["p2p"]["port"]))
     qdrant = Qdrant(config, peers, store)
+    try:
+        store.upload_folder()
+    except OSError as error:
+        say(f"called `Result::unwrap()` on an `Err` value: Failed to create upload directory: {error}")
+        sys.exit(101)
     keyless = Service("qdrant-metrics")
     keyless.route("GET", "/metrics")(lambda _: Answer(qdrant.metrics(), type=TEXT))
     keyless.start(int(ports["metrics_port"]), ports["host"])

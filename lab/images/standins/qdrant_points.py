@@ -5,14 +5,11 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from lab.images.standins.common import Refused, Request, Service
+from lab.images.standins import qdrant_rules
+from lab.images.standins.common import Request, Service
 from lab.images.standins.peers import Peers
+from lab.images.standins.qdrant_rules import refused
 from lab.images.standins.vectors import Point, Store
-
-
-def refused(status: int, message: str) -> Refused:
-    """An error in the API's words."""
-    return Refused(status, message, {"status": {"error": message}, "time": 0.0})
 
 
 def done(result: Any) -> dict[str, Any]:
@@ -70,13 +67,15 @@ class Points:
             payloads = batch.get("payloads") or [None] * len(batch["ids"])
             triples = zip(batch["ids"], batch["vectors"], payloads, strict=True)
             points = [{"id": i, "vector": v, "payload": p} for i, v, p in triples]
-        self.store.check(name, points or [])
+        qdrant_rules.points(self.store.collections[name], points or [])
         self.peers.change(do="put", collection=name, points=points or [])
         return updated()
 
     def get(self, request: Request) -> Any:
         """Points by their ids."""
         asked = {"with_payload": True, **request.json()}
+        for key in asked.get("ids") or ():
+            qdrant_rules.point_id(key)
         points = self.store.found(request.groups["c"], {"must": [{"has_id": asked["ids"]}]})
         return done([shown(p, asked) for p in points])
 
@@ -128,6 +127,7 @@ class Points:
     def scroll(self, request: Request) -> Any:
         """Page by page, in the order of ids."""
         asked = {"with_payload": True, **request.json()}
+        qdrant_rules.limit(asked)
         points = self.store.found(request.groups["c"], asked.get("filter"))
         if (start := asked.get("offset")) is not None:
             places = [i for i, p in enumerate(points) if p["id"] == start]
@@ -142,6 +142,7 @@ class Points:
 
     def query(self, name: str, asked: dict[str, Any]) -> list[dict[str, Any]]:
         """The nearest points to a vector, dense or sparse, or to another point; all of them without either."""
+        qdrant_rules.limit(asked)
         if before := asked.get("prefetch"):
             each = before if isinstance(before, list) else [before]
             ids = [point["id"] for first in each for point in self.query(name, first)]
@@ -154,6 +155,9 @@ class Points:
         if isinstance(vector, int | str):
             point = self.store.need(name).get(str(vector))
             vector = point["vector"] if point else None
+        if isinstance(vector, list | dict):
+            self.store.need(name)
+            qdrant_rules.fits(self.store.collections[name], str(asked.get("using") or ""), vector)
         if vector is None:
             found = [
                 (1.0, point) for point in self.store.found(name, asked.get("filter"))[: int(asked.get("limit", 10))]

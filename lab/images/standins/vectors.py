@@ -6,9 +6,10 @@ import contextlib
 import hashlib
 import json
 import math
+import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -118,22 +119,32 @@ class Store:
         config = vectors if "distance" in vectors else vectors.get(using) or next(iter(vectors.values()), {})
         return str(config.get("distance", "Cosine"))
 
-    def check(self, name: str, points: Iterable[Point]) -> None:
-        """Refuse vectors of another size than the collection's."""
-        vectors = self.collections[name].get("vectors") or {}
-        for point in points:
-            by_name = point["vector"] if isinstance(point["vector"], dict) else {"": point["vector"]}
-            for key, vector in by_name.items():
-                config = vectors if "size" in vectors else vectors.get(key, {})
-                if config.get("size") not in (None, len(vector)) and isinstance(vector, list):
-                    message = f"Wrong input: Vector dimension error: expected dim: {config['size']}, got {len(vector)}"
-                    raise Refused(400, "", {"status": {"error": message}, "time": 0.0})
+    def upload_folder(self) -> Path:
+        """Made before the REST API listens, which it never does otherwise (Qdrant 1.19.0, `src/actix/mod.rs`, init)."""
+        folder = self.temporary() / "upload"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def temporary(self) -> Path:
+        """Below the snapshots: `lib/storage/src/content_manager/toc/temp_directories.rs`."""
+        return self.snapshots / "tmp"
+
+    def shard(self, name: str) -> bytes:
+        """A collection's content, written below the snapshots first, for a peer whose own is too old."""
+        content = self._content(name)
+        self.temporary().mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=self.temporary()) as file:
+            file.write(content)
+        return content
+
+    def _content(self, name: str) -> bytes:
+        with self.lock:
+            points = list(self.need(name).values())
+            return json.dumps({"config": self.collections[name], "points": points}).encode()
 
     def snapshot(self, name: str) -> dict[str, Any]:
         """Write a collection to a file of its own."""
-        with self.lock:
-            points = list(self.need(name).values())
-            content = json.dumps({"config": self.collections[name], "points": points}).encode()
+        content = self._content(name)
         stamp = time.strftime("%Y-%m-%d-%H-%M-%S", time.gmtime())
         path = self.snapshots / name / f"{name}-{time.time_ns() % 10**9}-{stamp}.snapshot"
         path.parent.mkdir(parents=True, exist_ok=True)

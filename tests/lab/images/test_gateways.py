@@ -118,7 +118,7 @@ def test_kong_refuses_a_file_that_it_does_not_understand(config: dict[str, Any],
         kong_config.load(yaml.safe_dump({**config, **change}))
 
 
-def test_kong_counts_by_itself_while_redis_is_away() -> None:
+def test_a_redis_that_is_away_is_an_error_that_kong_decides_about() -> None:
     with pytest.raises(RedisError):
         RedisCounter("127.0.0.1", 1).add("key", 60)
 
