@@ -8,6 +8,9 @@ import pytest
 
 from tests.services.agents.stand_in import StandIn
 
+# Of the local mode alone.
+pytestmark = pytest.mark.filterwarnings("ignore:Payload indexes have no effect in the local Qdrant")
+
 PDF = b"%PDF-1.7 x"
 
 
