@@ -131,7 +131,7 @@ lab-heal: setup ## Join it again.
 
 .PHONY: lab-test lab-test-quick
 lab-test: setup tools ## Every test of the lab, crashes and attacks too, in the one that is up or its own: about 1 hour.
-	$(PY) -m pytest tests/lab
+	LAB_REAL=$${LAB_REAL-all} $(PY) -m pytest tests/lab
 
 lab-test-quick: setup tools ## Those of them that `make test` has time for.
 	@# On a machine that may be busy: what fails is tried once more, alone.

@@ -14,10 +14,12 @@ from engine.cli import find_pulumi
 from engine.outcome import Outcome
 from engine.root import CHECKOUT
 from lab import clouds, nodes
+from lab.images import tiny_model
 from lab.images.build import build_images, keys_of
+from lab.images.switch import chosen
 from lab.places import Node
 from lab.providers import lab_providers
-from lab.stacks import Stacks, lab_config
+from lab.stacks import Stacks, lab_config, local_model
 
 Say = Callable[[str], None]
 
@@ -38,6 +40,8 @@ class Session:
         """A project's stacks, configured for the lab, with providers that serve them."""
         with lab_providers(self.folder, self.images, self.aws) as ports:
             stacks = Stacks(project, folder or self.folder / "stacks", find_pulumi(), ports)
+            if "vllm" in chosen():
+                tiny_model.write(local_model(self.nodes), owner=(2000, 0))
             for node in self.nodes:
                 stacks.configure(node.name, lab_config(node))
             yield stacks

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,9 +17,11 @@ import yaml
 
 from engine.outcome import Outcome
 from engine.root import CHECKOUT
+from lab.images import tiny_model
+from lab.images.switch import chosen
 from lab.link import PUBLIC_ADDRESS
 from lab.machine import LabError
-from lab.places import Node
+from lab.places import Node, nodes
 from lab.world import DOMAIN
 
 _PASSPHRASE: Final = "lab"  # noqa: S105 - the lab's secrets are nobody's
@@ -128,9 +130,16 @@ def follow(process: subprocess.Popen[str], stack: str, progress: Progress | None
     return outcome or Outcome(stack, errors=["".join(printed).strip() or "the process of the operation died"])
 
 
+def local_model(found: Sequence[Node]) -> Path:
+    """Where the GPU node has the lab's own chat model: in its model folder, as a person who brings one puts it."""
+    return next(node for node in found if node.role == "gpu").data_root / "models" / tiny_model.NAME
+
+
 def lab_config(node: Node) -> dict[str, Any]:
     """What a stack is told in the lab. The program knows no other difference."""
+    models = {"agentic-mesh:models": {"chat": str(local_model(nodes(node.folder)))}} if "vllm" in chosen() else {}
     return {
+        **models,
         "agentic-mesh:node": node.name,
         "agentic-mesh:dockerHost": node.host,
         "agentic-mesh:dataRoot": str(node.data_root),

@@ -12,6 +12,8 @@ from engine.table import table as columns
 from lab import daemons, processes
 from lab.docker_client import found
 from lab.images.catalog import catalog, stand_ins
+from lab.images.compose import PREFIX
+from lab.images.entry import Entry
 from lab.places import Node
 from topology.catalog import SERVICES
 from topology.graph import GATEWAY
@@ -87,11 +89,17 @@ def _rows(node: Node) -> Iterator[tuple[str, ...]]:
         yield (
             node.name,
             name,
-            "real" if entry.real else STAND_IN,
+            _software(app, entry),
             app["State"]["Status"] if app else "-",
             health(proxy),
             _address(proxy),
         )
+
+
+def _software(app: Mapping[str, Any] | None, entry: Entry) -> str:
+    """What the container's own image says; the catalog's word where there is no container."""
+    said = _labels(app).get(f"{PREFIX}.real") if app else None
+    return "real" if (entry.real if said is None else said == "true") else STAND_IN
 
 
 def _address(proxy: Mapping[str, Any]) -> str:

@@ -15,7 +15,14 @@ CACHE_SECONDS: Final = 30 * 24 * 3600
 _SERVICE: Final = Path(__file__).parents[1] / "services" / "litellm"
 HOOKS: Final[Mapping[str, Path]] = {
     name: _SERVICE / name
-    for name in ("answer_cache.py", "bad_input.py", "own_keys.py", "request_id.py", "whole_streams.py")
+    for name in (
+        "answer_cache.py",
+        "bad_input.py",
+        "own_keys.py",
+        "paid_fallbacks.py",
+        "request_id.py",
+        "whole_streams.py",
+    )
 }
 """Our own hooks, which lie beside the configuration."""
 ENVIRONMENT: Final[Mapping[str, str]] = {
@@ -87,7 +94,7 @@ def litellm_config(
             {
                 "model_name": "vllm_local",
                 "litellm_params": {
-                    "model": f"hosted_vllm/{models.chat}",
+                    "model": f"hosted_vllm/{models.chat_name}",
                     "api_base": "http://vllm:8000/v1",
                     "api_key": vllm_api_key,
                     "timeout": 600,
@@ -154,6 +161,7 @@ def litellm_config(
                 "prometheus",
                 "bad_input.hook",
                 "own_keys.hook",
+                "paid_fallbacks.hook",
                 "request_id.hook",
                 "whole_streams.hook",
                 f"answer_cache.{'shared' if settings.cache_shared else 'per_user'}",

@@ -135,6 +135,14 @@ def alert_rules() -> str:
             "95 % of local inference takes up to {{ $value }} s",
         ),
         _alert(
+            "LocalModelRefuses",
+            'increase(mesh_paid_fallbacks_total{reason="refused"}[30m]) > 0',
+            "0m",
+            "warning",
+            'The local model refused requests, and a paid one answered {{ $value | printf "%.0f" }} in half an hour. '
+            "vLLM's log says why: most often tools without a parser (models.chatToolParser), a picture, or a key",
+        ),
+        _alert(
             "VectorReplicaDead",
             "max by (service, node) (collection_dead_replicas) > 0",
             "5m",

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, ip_address, ip_network
 from typing import Any, Final, Generic, TypeVar
 
+from settings.tool_parsers import NONE, PARSERS
+
 T = TypeVar("T", covariant=True)
 
 TAILNET: Final = IPv4Network("100.64.0.0/10")
+_PATH: Final = r"(?!.*/\.\.?(/|$))(/[A-Za-z0-9._-]+)+"
 _HOST: Final = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,}")
 
 
@@ -186,7 +189,7 @@ MAPPING: Final = Check[Mapping[str, Any]]("an object of keys and values", "{}", 
 BOOLEAN: Final = Check[bool]("true or false", "true", _boolean)
 PATH: Final = Check(
     "an absolute path without '..' or blanks", "/srv/agentic-mesh",
-    _matching(r"(?!.*/\.\.?(/|$))(/[A-Za-z0-9._-]+)+"),
+    _matching(_PATH),
 )  # fmt: skip
 NODE_NAME: Final = Check(
     "a node name of small letters, digits and dashes, 2 to 22 long, other than ci and pulumi", "thanos",
@@ -230,6 +233,19 @@ MODEL: Final = Check(
     "a model name such as owner/name", "owner/name",
     _matching(r"[A-Za-z0-9][A-Za-z0-9._:/-]{2,127}"),
 )  # fmt: skip
+CHAT_MODEL: Final = Check(
+    "a name on the model hub such as owner/name, or the absolute path of a folder below the GPU node's model folder "
+    "(agentic-mesh:modelPath)",
+    "Qwen/Qwen2.5-7B-Instruct-AWQ",
+    # The hub's names have no more than one slash.
+    _matching(rf"(?=.{{3,200}}$)(?:[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?|{_PATH})"),
+)
+TOOL_PARSER: Final = Check(
+    f"{', '.join(sorted(PARSERS))}, or {NONE}: the local model then refuses requests with tools, and a paid one "
+    "answers them",
+    "hermes",
+    choice(*PARSERS, NONE).parse,
+)
 CHECKPOINT: Final = Check(
     "a file below ComfyUI's folder of checkpoints, name.safetensors or folder/name.safetensors", "name.safetensors",
     _matching(r"(?!.{200})([A-Za-z0-9][A-Za-z0-9._-]*/)*[A-Za-z0-9][A-Za-z0-9._-]*\.(safetensors|ckpt)"),
@@ -238,7 +254,8 @@ EMAIL: Final = Check("an e-mail address", "you@example.com", _matching(r"[^\s@]+
 PEM: Final = Check("a certificate in PEM", "PEM", _matching(r"(?s)-----BEGIN CERTIFICATE-----.*"))
 
 MODELS: Final[Mapping[str, Check[Any]]] = {
-    "chat": MODEL,
+    "chat": CHAT_MODEL,
+    "chatToolParser": TOOL_PARSER,
     "chatContext": whole(1024, 1_048_576, "tokens", "16384"),
     "embedding": MODEL,
     "embeddingSize": whole(64, 8192, "dimensions", "1024"),

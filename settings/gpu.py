@@ -1,6 +1,7 @@
 """Divides the GPU's memory among the services that want a part of it."""
 
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from settings.checks import NotAllowedError
 from topology.model import Service
@@ -29,6 +30,15 @@ def gpu_shares(services: Iterable[Service], memory_gib: float, given: Mapping[st
     return shares
 
 
+DRIVER_GIB: Final = 0.75
+"""What the driver keeps of a card: CUDA counts 23.5 to 23.7 GiB on one of 24, and a context outside any share."""
+
+
 def gpu_utilization(share_gib: float, memory_gib: float) -> float:
-    """VLLM's share as the fraction of the card that `--gpu-memory-utilization` takes, rounded down."""
-    return int(share_gib / memory_gib * 100) / 100
+    """VLLM's share as the fraction of the card that `--gpu-memory-utilization` takes, rounded down.
+
+    At its start vLLM wants that fraction of the whole card to be free (v0.30.0, `vllm/v1/worker/utils.py`,
+    `request_memory`), or it ends and Docker starts it again. The others hold their shares then, so that the fraction
+    leaves out what the driver keeps: it is free in whatever order the services start.
+    """
+    return max(1, int((share_gib - DRIVER_GIB) / memory_gib * 100)) / 100

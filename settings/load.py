@@ -199,7 +199,8 @@ class _Reader:
         if domain is None and control:
             raise self.wrong("domain", None, checks.HOST.allowed, checks.HOST.example)
         backup = self.backup(name)
-        models = Models(**self.section("models", checks.MODELS))
+        model_path = self.below(data_root, "modelPath", "models")
+        models = self.models(model_path, gpu=not control)
         settings = Settings(
             stack=self.stack,
             node=node,
@@ -208,7 +209,7 @@ class _Reader:
             docker_host=self.get("dockerHost", checks.DOCKER_HOST, "unix:///var/run/docker.sock"),
             container_range=self.get("containerRange", checks.PRIVATE_RANGE, "10.231.0.0/16"),
             data_root=data_root,
-            model_path=self.below(data_root, "modelPath", "models"),
+            model_path=model_path,
             qdrant_storage=self.below(data_root, "qdrantStorage", "qdrant"),
             gpu_memory_gib=memory,
             gpu_devices=self.get("gpuDevices", checks.DEVICES, "0"),
@@ -268,6 +269,25 @@ class _Reader:
             allowed = f"a path below the encrypted data root {data_root} (agentic-mesh:dataRoot)"
             raise self.wrong(key, path, allowed, f"{data_root}/{folder}")
         return path
+
+    def models(self, model_path: str, *, gpu: bool) -> Models:
+        """The names of the models. A GPU node serves the chat model, so that there it must fit vLLM and the folder."""
+        models = Models(**self.section("models", checks.MODELS))
+        if not gpu:
+            return models
+        if models.chat_is_local and not models.chat.startswith(f"{model_path}/"):
+            allowed = (
+                f"a name on the model hub such as owner/name, or the absolute path of a folder below {model_path} "
+                "(agentic-mesh:modelPath)"
+            )
+            raise self.wrong("models.chat", models.chat, allowed, f"{model_path}/{models.chat_name}")
+        if models.tool_parser is None:
+            allowed = (
+                f"the tool parser of vLLM that fits models.chat ({models.chat}), whose family the program does not "
+                f"know: {checks.TOOL_PARSER.allowed}"
+            )
+            raise self.wrong("models.chatToolParser", None, allowed, checks.TOOL_PARSER.example)
+        return models
 
     def backup(self, node: str) -> BackupStore:
         store = BackupStore(**self.section("backup", checks.BACKUP))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 
 from settings.prices import Price
+from settings.tool_parsers import tool_parser
 from topology.model import Node
 
 
@@ -39,7 +40,9 @@ class Models:
     """Names of the models, local and in the cloud."""
 
     chat: str = "Qwen/Qwen2.5-7B-Instruct-AWQ"
-    """vLLM: a hub name, or a path below the model path."""
+    """vLLM: a hub name, or the absolute path of a folder below the GPU node's model path."""
+    chat_tool_parser: str | None = None
+    """vLLM's name of the parser that reads the chat model's tool calls; None: the one of the model's family."""
     chat_context: int = 16384
     """vLLM's context window in tokens."""
     embedding: str = "BAAI/bge-m3"
@@ -56,6 +59,21 @@ class Models:
     image_checkpoint: str = "sd_xl_base_1.0.safetensors"
     """File below `ComfyUI/models/checkpoints` of ComfyUI's volume, by which the agents have pictures made. Nothing
     downloads it: whoever runs the GPU node puts it there."""
+
+    @property
+    def chat_is_local(self) -> bool:
+        """Whether the chat model is a folder on the GPU node rather than a name on the hub."""
+        return self.chat.startswith("/")
+
+    @property
+    def chat_name(self) -> str:
+        """What vLLM, the model proxy and the agents call the chat model: its hub name, or its folder's name."""
+        return self.chat.rpartition("/")[2] if self.chat_is_local else self.chat
+
+    @property
+    def tool_parser(self) -> str | None:
+        """The parser for the chat model's tool calls; None: its family is not known and the settings name none."""
+        return self.chat_tool_parser or tool_parser(self.chat)
 
     def cloud(self) -> Mapping[str, str]:
         """Those in the cloud, each of which has a price, by their names in the routing rules."""

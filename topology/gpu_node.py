@@ -27,7 +27,8 @@ SERVICES: Final = (
         resource="GPU",
         image="vllm",
         user="2000:0",
-        # The API key guards /v1 alone: the server also answers /pause, /update_weights and others to anyone.
+        # The API key guards /v1 alone: the server also answers /invocations, /tokenize, /scale_elastic_ep and others to
+        # anyone.
         ports=(Port(number=8000, routes=("GET,POST /v1/", "GET /health"), direct=True),),
         probe=Probe(port=8000, path="/health"),
         metrics=Metrics(port=8000),

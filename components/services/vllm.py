@@ -4,7 +4,7 @@ import pulumi
 
 from components.platform.context import ServiceArgs
 from components.platform.pod import Pod, PodArgs
-from render.models import offline, vllm_config
+from render.vllm import vllm_config, vllm_environment
 
 
 class Vllm(pulumi.ComponentResource):
@@ -23,16 +23,7 @@ class Vllm(pulumi.ComponentResource):
                 entrypoints=["vllm", "serve"],
                 command=["--config", "/config/vllm.yaml"],
                 files={"vllm.yaml": context.secret("vllm-api-key").apply(lambda key: vllm_config(settings, key))},
-                env={
-                    "HOME": "/home/vllm",
-                    # Its user need not be in the image's passwd.
-                    "USER": "vllm",
-                    "LOGNAME": "vllm",
-                    "TRITON_CACHE_DIR": "/home/vllm/.cache/triton",
-                    "HF_HOME": "/models/hub",
-                    "VLLM_NO_USAGE_STATS": "1",
-                    **offline(settings),
-                },
+                env=vllm_environment(settings),
                 shm_mib=2048,
             ),
             pulumi.ResourceOptions(parent=self),

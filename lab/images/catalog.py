@@ -7,9 +7,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
+from lab.images.compose import with_imports
 from lab.images.entry import NO_IMAGE, Entry, debian_program, stand_in
 from lab.images.recipes import LITELLM
 from lab.images.services import own_entry
+from lab.images.switch import CHOICE, chosen
+from lab.images.torch_layers import PATH as TORCH_PATH
+from lab.images.torch_layers import VLLM
 from render.docs import table
 from topology.catalog import SERVICES
 from topology.images import BUILDS, IMAGES
@@ -18,10 +22,15 @@ _NOBODY: Final = 65534
 _NO_GPU: Final = f"{NO_IMAGE}, and there is no GPU"
 
 
-def catalog(*, n8n: bool | None = None) -> Mapping[str, Entry]:
-    """Every key of `topology.images`; `n8n` says whether the real one is wanted (default: not `LAB_N8N=stand-in`)."""
+def catalog(*, n8n: bool | None = None, real: frozenset[str] | None = None) -> Mapping[str, Entry]:
+    """Every key of `topology.images`.
+
+    `n8n` says whether the real one is wanted (default: not `LAB_N8N=stand-in`), `real` which of the large programs of
+    `switch.CHOICE` are (default: those of `LAB_REAL`).
+    """
+    real = chosen() if real is None else real
     real_n8n = os.environ.get("LAB_N8N") != "stand-in" if n8n is None else n8n
-    return {**_models(), **_data(), **_gateways(), **_workflows(real=real_n8n), **_observability(), **_own()}
+    return {**_models(real), **_data(), **_gateways(), **_workflows(real=real_n8n), **_observability(), **_own()}
 
 
 def markdown() -> str:
@@ -29,11 +38,11 @@ def markdown() -> str:
     used: dict[str, list[str]] = {}
     for service in SERVICES:
         used.setdefault(service.image, []).append(service.name)
-    entries = {key: entry for key, entry in catalog(n8n=True).items() if key in used or key == "envoy"}
+    entries = {key: entry for key, entry in catalog(n8n=True, real=CHOICE).items() if key in used or key == "envoy"}
     rows = [
         (
             ", ".join(used.get(key, ["every proxy"])),
-            "real" if entry.real else "**stand-in**",
+            _ran(key, entry),
             entry.reason,
             entry.version or "-",
             IMAGES[key].tag if key in IMAGES else "built here",
@@ -53,13 +62,16 @@ def stand_ins(names: Iterable[str], total: int) -> str:
     return f"{len(found)} of {total} services are stand-ins: {', '.join(found) or 'none'}"
 
 
-def _models() -> Mapping[str, Entry]:
+def _ran(key: str, entry: Entry) -> str:
+    if key in CHOICE:
+        return "real with `LAB_REAL`, else a **stand-in**"
+    return "real" if entry.real else "**stand-in**"
+
+
+def _models(real: frozenset[str]) -> Mapping[str, Entry]:
     home = "/home/ubuntu"
     return {
-        "vllm": replace(
-            stand_in("vllm", "/usr/local/bin/vllm", reason=f"{_NO_GPU}; OpenAI's API with faults to switch on"),
-            folders={"/home/vllm/.cache": (2000, 0, 0o775), "/models": (2000, 0, 0o775)},
-        ),
+        "vllm": _vllm(real="vllm" in real),
         "embeddings": _embeddings("/entrypoint.sh"),
         "embeddings-cpu": _embeddings("/usr/local/bin/text-embeddings-router"),
         "embeddings-cpu-arm64": _embeddings("/usr/local/bin/text-embeddings-router"),
@@ -72,6 +84,34 @@ def _models() -> Mapping[str, Entry]:
         ),
         "ocr": stand_in("ocr", "/usr/local/bin/docling-serve", reason=f"{NO_IMAGE}; it reads text files alone"),
     }
+
+
+def _vllm(*, real: bool) -> Entry:
+    path = "/usr/local/bin/vllm"
+    folders = {"/home/vllm/.cache": (2000, 0, 0o775), "/models": (2000, 0, 0o775)}
+    if not real:
+        reason = "large, so that LAB_REAL has to name it; OpenAI's API with vLLM's refusals and faults to switch on"
+        found = stand_in("vllm", path, reason=reason, version=VLLM, not_covered="models, tool parsers, memory")
+        return replace(found, folders=folders)
+    modules = ("__init__", *sorted(with_imports("vllm_front") - {"__init__"}))
+    return Entry(
+        real=True,
+        reason="vLLM's build for CPUs from PyPI, with a tiny model of random weights that answers noise; answers "
+        "that a test chooses come from a front before it",
+        version=VLLM,
+        not_covered="CUDA: kernels, shares of the card, quantized weights",
+        layers=("debian", "torch", "vllm"),
+        files={f"/opt/lab/images/standins/{name}.py": f"standins/{name}.py" for name in modules},
+        programs={path: 'exec python3 -B -m lab.images.standins.vllm_front "$@"'},
+        folders=folders,
+        env={
+            "PYTHONPATH": f"/opt:/opt/vllm:{TORCH_PATH}",
+            "LD_LIBRARY_PATH": "/opt/vllm/lib",
+            # The sampler would be compiled with a compiler of C++, which is not there.
+            "TORCH_COMPILE_DISABLE": "1",
+            "OMP_NUM_THREADS": "1",
+        },
+    )
 
 
 def _embeddings(path: str) -> Entry:

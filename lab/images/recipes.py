@@ -11,10 +11,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Final
 
+from lab.images import cuda_stubs, torch_layers
 from lab.images.client import run as _run
 from lab.images.layers import LayerError, Recipe
 from lab.images.query_engine import content, install
@@ -26,6 +28,7 @@ DEBIAN: Final = [
     "ca-certificates",
     "curl",
     "gettext-base",
+    "libnuma1",
     "python3",
     "python3-h2",
     "python3-yaml",
@@ -184,14 +187,18 @@ def _service(key: str, root: Path) -> None:
         _write(root / layout.venv.lstrip("/") / "pyvenv.cfg", "home = /usr/bin\ninclude-system-site-packages = false\n")
 
 
-def _python(target: Path, *requirements: str, deps: bool = True) -> None:
-    """Install wheels for Debian's Python into a folder."""
+def _python(target: Path, *requirements: str, deps: bool = True, without: Sequence[str] = ()) -> None:
+    """Install wheels for Debian's Python into a folder; `without` these, whoever asks for them."""
+    target.mkdir(parents=True, exist_ok=True)
+    excluded = target / "excluded.txt"
+    excluded.write_text("\n".join(without))
     _run(
-        *_uv("install", "--target", str(target)),
+        *_uv("install", "--target", str(target), "--excludes", str(excluded)),
         *("--only-binary", ":all:", "--python-version", PYTHON, "--python-platform", "x86_64-manylinux_2_40"),
         # Copied: a hard link that another layer's installation adds to a file looks like a change to who packs it.
         *("--link-mode", "copy", *([] if deps else ["--no-deps"]), *requirements),
     )
+    excluded.unlink()
 
 
 def _uv(job: str, *arguments: str) -> tuple[str, ...]:
@@ -210,7 +217,7 @@ def _write(path: Path, text: str, mode: int = 0o644) -> None:
     path.chmod(mode)
 
 
-def _stamp(fill: Callable[..., None]) -> str:
+def _stamp(fill: Callable[..., None] | ModuleType) -> str:
     """The code that makes a layer is its definition, however it is laid out and commented."""
     return hashlib.sha256(ast.dump(ast.parse(inspect.getsource(fill))).encode()).hexdigest()
 
@@ -239,6 +246,22 @@ RECIPES: Final[Mapping[str, Recipe]] = {
             "LiteLLM and its database client: 30 seconds",
             f"{PYTHON} {NODE} {LITELLM} {PRISMA} {_stamp(_litellm)} {content()}",
             _litellm,
+            python=True,
+        ),
+        Recipe(
+            "torch",
+            "torch for CPUs: 2 minutes",
+            f"{PYTHON} {torch_layers.TORCH} {_stamp(torch_layers.torch)} {_stamp(torch_layers.strip)} "
+            f"{_stamp(cuda_stubs)}",
+            functools.partial(torch_layers.torch, _python),
+            python=True,
+        ),
+        Recipe(
+            "vllm",
+            "vLLM: 1 minute",
+            f"{PYTHON} {torch_layers.VLLM} {torch_layers.WITHOUT} {_stamp(torch_layers.vllm)} "
+            f"{_stamp(torch_layers.strip)}",
+            functools.partial(torch_layers.vllm, _python),
             python=True,
         ),
         Recipe("n8n", "n8n: 2 minutes", f"{N8N} {NODE} {_stamp(_n8n)}", _n8n),

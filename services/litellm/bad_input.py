@@ -137,6 +137,10 @@ class BadInput(CustomLogger):
         """
         for name in _SETTINGS & data.keys():
             del data[name]
+        if data.get("tools") == []:
+            # Clients send an empty list for "no tools". vLLM refuses it, and a paid model would answer instead.
+            data.pop("tools")
+            data.pop("tool_choice", None)
         check_types(data)
         if call_type in _CHAT:
             check_messages(data.get("messages"))

@@ -37,7 +37,8 @@ def test_prometheus_takes_its_configuration_and_finds_its_rules(
     file.write_text(config.replace("/config/alerts.yml", str(rules)))
     done = run(tool("promtool"), "check", "config", str(file))
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "14 rules found" in done.stdout
+    count = sum(len(group["rules"]) for group in yaml.safe_load(rules.read_text())["groups"])
+    assert f"{count} rules found" in done.stdout
 
 
 def test_prometheus_takes_the_rules(tool: Tool, rules: Path) -> None:
@@ -94,6 +95,17 @@ FIRING: tuple[tuple[str, dict[str, tuple[str, str]], dict[str, str], int], ...] 
         },
         {},
         7,
+    ),
+    (
+        # From nothing to the first one: the counter is there before its first event.
+        "LocalModelRefuses",
+        {
+            'mesh_paid_fallbacks_total{reason="refused",service="litellm",node="oracle1"}': ("0x10 1x20", "0x30"),
+            'mesh_paid_fallbacks_total{reason="away",service="litellm",node="oracle1"}': ("0+1x30", "0+1x30"),
+            'mesh_paid_fallbacks_total{reason="too_long",service="litellm",node="oracle1"}': ("0+1x30", "0+1x30"),
+        },
+        {"reason": "refused", "service": "litellm", "node": "oracle1"},
+        20,
     ),
     (
         "CertificateExpires",

@@ -10,7 +10,7 @@ from render.edge import crowdsec_acquisition, crowdsec_local, edge_server
 from render.entrypoint import with_secrets
 from render.grafana import grafana_datasources
 from render.logs import alloy_config, loki_config
-from render.models import offline, vllm_config
+from render.models import offline
 from render.preflight import preflight_script
 from tests.unit.samples import graph_of, settings
 from topology.graph import Graph
@@ -22,16 +22,6 @@ GRAPH = graph_of("oracle1")
 
 def callees(graph: Graph, caller: str, node: str = "oracle1") -> set[str]:
     return {f"http://{e.callee.service}:{e.number}" for e in graph.outbound(Instance(caller, node))}
-
-
-def test_vllm_is_told_its_share_and_key_in_a_file() -> None:
-    config = yaml.safe_load(vllm_config(settings("thanos", models={"chat": "own/chat", "chatContext": 4096}), "key"))
-    assert (config["model"], config["served-model-name"]) == ("own/chat", "own/chat")
-    assert config["max-model-len"] == 4096
-    assert config["gpu-memory-utilization"] == 0.33
-    assert config["api-key"] == "key"
-    assert (config["host"], config["port"]) == ("0.0.0.0", 8000)  # noqa: S104 - inside the pod
-    assert config["disable-fastapi-docs"] is True
 
 
 def test_without_hosts_to_download_from_nobody_tries() -> None:

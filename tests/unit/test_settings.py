@@ -116,7 +116,9 @@ REFUSED_BELOW: dict[str, tuple[Any, ...]] = {
         {"role": "gpu"},
     ),
     "nodes.thanos.architecture": ({**ROLE, "architecture": "riscv64"},),
-    **{f"models.{key}": ("a b", "", 7) for key in ("chat", "embedding", "speechToText", "textToSpeech")},
+    "models.chat": ("owner/name/more", "/models/../etc/x", "models/x/", "x" * 300),
+    "models.chatToolParser": ("openai-functions", "", 7),
+    **{f"models.{key}": ("a b", "", 7) for key in ("embedding", "speechToText", "textToSpeech")},
     **{f"models.{key}": ("../x y",) for key in ("claudeSonnet", "claudeOpus", "claudeSmall", "openrouterMixtral")},
     "models.imageCheckpoint": ("sdxl", "../x.safetensors", "/x.safetensors", "a b.ckpt", "x.safetensors/", 7),
     "models.chatContext": (10, "long", 1.5),
@@ -190,7 +192,7 @@ def test_a_wrong_value_below_a_key(path: str, value: Any) -> None:
         ({"secretsEpoch": "0"}, "'0'. Allowed: a whole number of the secrets epoch from 1 to 1000000."),
         ({"node": "atlas"}, "'atlas'. Allowed: one of thanos, oracle1."),
         (below("nodes.thanos", {**ROLE, "address": "10.0.0.1"}), "'10.0.0.1'. Allowed: an IPv4 address of the tailnet"),
-        (below("models.chat", "a b"), "'a b'. Allowed: a model name"),
+        (below("models.chat", "a b"), "'a b'. Allowed: a name on the model hub"),
         (below("budget.monthlyUsd", -1), "-1. Allowed: a number of US dollars from 0 to 1e+06"),
         ({"n8nHosts": ["ok.example.com", "*.example.com"]}, "'*.example.com' is none"),
         ({"tailnetOperators": ["*"]}, "'*' is none"),
@@ -282,8 +284,9 @@ def test_vllm_gets_what_the_others_leave() -> None:
 
 
 def test_the_share_is_a_fraction_rounded_down() -> None:
-    assert gpu_utilization(8, 24) == 0.33
-    assert gpu_utilization(24, 24) == 1.0
+    assert gpu_utilization(8, 24) == 0.30
+    assert gpu_utilization(24, 24) == 0.96
+    assert gpu_utilization(0.5, 24) == 0.01
 
 
 def test_ports_that_clash() -> None:

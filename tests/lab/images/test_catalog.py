@@ -16,10 +16,15 @@ from lab.images.compose import HERE, _files, references, tmpfs_of, with_imports
 from lab.images.entry import Entry
 from lab.images.recipes import RECIPES
 from lab.images.services import dockerfile
+from lab.images.switch import CHOICE
 from topology.catalog import SERVICES
 from topology.images import BUILDS, IMAGES
 
-ENTRIES = {**catalog(n8n=True), **{f"{key} (no n8n)": entry for key, entry in catalog(n8n=False).items()}}
+ENTRIES = {
+    **catalog(n8n=True, real=frozenset()),
+    **{f"{key} (no n8n)": entry for key, entry in catalog(n8n=False, real=frozenset()).items()},
+    **{f"{key} (large ones too)": catalog(real=CHOICE)[key] for key in CHOICE},
+}
 LISTED = pytest.mark.parametrize(("key", "entry"), ENTRIES.items(), ids=ENTRIES)
 
 
@@ -33,6 +38,20 @@ def test_n8n_is_real_unless_it_is_spared(monkeypatch: pytest.MonkeyPatch) -> Non
     assert catalog()["n8n"].real
     monkeypatch.setenv("LAB_N8N", "stand-in")
     assert not catalog()["n8n"].real
+
+
+@pytest.mark.parametrize(("asked", "found"), [("", set()), ("vllm", {"vllm"}), ("all", CHOICE), (" vllm ,", {"vllm"})])
+def test_large_programs_are_real_where_they_are_asked_for(
+    monkeypatch: pytest.MonkeyPatch, asked: str, found: frozenset[str]
+) -> None:
+    monkeypatch.setenv("LAB_REAL", asked)
+    assert {key for key in CHOICE if catalog()[key].real} == found
+
+
+def test_a_program_that_is_none_of_them_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAB_REAL", "vlm,redis")
+    with pytest.raises(ValueError, match=r"^LAB_REAL names redis, vlm: it may be `all` or any of "):
+        catalog()
 
 
 @LISTED
@@ -76,7 +95,8 @@ def test_the_table_of_the_documents_says_both_versions_and_counts_the_stand_ins(
     assert [cell.strip() for cell in row.split("|")][2:6] == ["real", "Redis from Debian", "8.0.2", IMAGES["redis"].tag]
     assert re.search(r"(?m)^\d+ of \d+ services are stand-ins: .*\bqdrant-witness\b", text)
     for service in SERVICES:
-        assert re.search(rf"(?m)^\| (.*, )?{service.name}(, .*)? \| (real|\*\*stand-in\*\*) \|", text), service.name
+        ran = r"(real( with `LAB_REAL`, else a \*\*stand-in\*\*)?|\*\*stand-in\*\*)"
+        assert re.search(rf"(?m)^\| (.*, )?{service.name}(, .*)? \| {ran} \|", text), service.name
 
 
 @LISTED
@@ -104,7 +124,7 @@ def test_no_file_takes_the_place_of_a_link_of_debian(key: str, entry: Entry, tmp
 
 
 def test_a_stand_in_goes_in_with_what_it_imports() -> None:
-    assert with_imports("vllm") == {"__init__", "vllm", "common", "openai", "faults"}
+    assert with_imports("vllm") == {"__init__", "vllm", "vllm_refusals", "common", "openai", "faults"}
 
 
 def test_no_stand_in_needs_more_than_the_standard_library_and_yaml() -> None:

