@@ -61,7 +61,7 @@ def make(key: str) -> Service:
 
     def guard(request: Request) -> None:
         if request.path not in OPEN and not same(request.header("x-api-key"), key):
-            raise Refused(401, "", {"detail": None})
+            raise Refused(401, "", {"detail": "Unauthorized"})
 
     service.guard = guard
     service.route("GET", "/health")(lambda _: {"status": "ok"})

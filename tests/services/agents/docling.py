@@ -1,9 +1,9 @@
-"""A stand-in of docling-serve's asynchronous API, as `docling_serve/app.py` of v1.31.0 has it.
+"""A stand-in of docling-serve's asynchronous API, as `docling_serve/app.py` of v1.31.0 has it and
+version 1.35.0 answered when it was tried.
 
 It converts nothing: it keeps what it was sent and answers the text that it was told.
 """
 
-import asyncio
 import time
 import uuid
 from dataclasses import dataclass
@@ -61,9 +61,6 @@ class Docling:
         if (refused := self._refused(request, "poll")) is not None:
             return refused
         name = request.path_params["task"]
-        end = time.monotonic() + float(request.query_params.get("wait", 0))
-        while name in self.tasks and time.monotonic() < min(end, self.tasks[name].ends):
-            await asyncio.sleep(0.02)
         return self._status(name) if name in self.tasks else _not_found("Task not found.")
 
     async def _result(self, request: Request) -> Response:
@@ -72,17 +69,16 @@ class Docling:
         name = request.path_params["task"]
         if name not in self.tasks:
             return _not_found("Task not found.")
-        if time.monotonic() < self.tasks[name].ends:
+        text = self.tasks[name].text
+        if text is None or time.monotonic() < self.tasks[name].ends:
             return _not_found("Task result not found. Please wait for a completion status.")
         # A result can be fetched once.
-        text = self.tasks.pop(name).text
-        if text is None:
-            return JSONResponse({"failure": {"message": "unreadable"}})
+        del self.tasks[name]
         return JSONResponse({"status": "success", "document": {"md_content": text}, "errors": []})
 
     def _refused(self, request: Request, step: str) -> Response | None:
         if request.headers.get("x-api-key") != KEY:
-            return JSONResponse({"detail": None}, 401)
+            return JSONResponse({"detail": "Unauthorized"}, 401)
         return Response(self.raw[step], media_type="application/json") if step in self.raw else None
 
     def _status(self, name: str) -> Response:

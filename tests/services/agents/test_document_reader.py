@@ -24,7 +24,6 @@ def _listed(http: httpx.Client) -> list[dict[str, object]]:
 
 
 def test_a_long_document_is_one_conversion(mine: httpx.Client, upstream: StandIn) -> None:
-    # Longer than one question for its state is held.
     upstream.docling.delay = 12
     assert _send(mine).status_code == 201
     assert upstream.docling.converted == [PDF]

@@ -15,10 +15,9 @@ from mesh_agents.errors import ApiError, unavailable
 from mesh_agents.rag.parse import Kind
 
 _WHAT: Final = "the document reader"
-_WAIT_SECONDS: Final = 10
-"""How long the service may hold one question for the state of a conversion."""
-_LEAST_SECONDS: Final = 0.5
-"""Between two questions, should the service not hold them."""
+_FIRST_SECONDS: Final = 0.25
+"""Before the state of a conversion is asked for; each time later by half, up to"""
+_MOST_SECONDS: Final = 5.0
 _GOES_ON: Final = ("pending", "started")
 
 
@@ -68,15 +67,16 @@ class OcrClient:
     async def _ended(self, task: str) -> str:
         """Wait for the end of a conversion; what became of it."""
         end = time.monotonic() + self._seconds
-        while (left := end - time.monotonic()) > 0:
-            asked = time.monotonic()
-            wait = min(_WAIT_SECONDS, left)
-            state = _object(await self._task(f"/status/poll/{task}", params={"wait": f"{wait:.1f}"})).get("task_status")
+        pause = _FIRST_SECONDS
+        while time.monotonic() < end:
+            # Not by `wait=`, which the service's own engine does not heed.
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, _MOST_SECONDS)
+            state = _object(await self._task(f"/status/poll/{task}")).get("task_status")
             if not isinstance(state, str):
                 raise _malformed()
             if state not in _GOES_ON:
                 return state
-            await asyncio.sleep(max(0.0, _LEAST_SECONDS - (time.monotonic() - asked)))
         raise ApiError(504, f"{_WHAT} did not finish in {self._seconds:g} s", code="ocr_timeout", kind="server_error")
 
     async def _task(self, path: str, **more: Any) -> httpx.Response:
