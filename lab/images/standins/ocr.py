@@ -1,11 +1,15 @@
-"""docling-serve: `docling-serve run`. It reads text files as they are and of others tells name and size."""
+"""docling-serve: `docling-serve run`. It reads text files as they are and of others tells name and size.
+
+Its routes, states and refusals are those of `docling_serve/app.py` and `docling_serve/auth.py` of v1.31.0.
+"""
 
 from __future__ import annotations
 
-import base64
 import os
 import re
 import sys
+import threading
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -22,41 +26,67 @@ def markdown(name: str, content: bytes) -> str:
         return f"# {name}\n\n(stand-in) {len(content)} bytes that are no text"
 
 
+class Tasks:
+    """Conversions that were begun. A result can be fetched once, as `DOCLING_SERVE_SINGLE_USE_RESULTS` has it."""
+
+    def __init__(self) -> None:
+        self._results: dict[str, dict[str, Any]] = {}
+        self._lock = threading.Lock()
+
+    def begin(self, result: dict[str, Any]) -> dict[str, Any]:
+        """A conversion, which the stand-in has finished already; its state."""
+        name = str(uuid.uuid4())
+        with self._lock:
+            self._results[name] = result
+        return self.state(name)
+
+    def state(self, name: str) -> dict[str, Any]:
+        """What is said of a conversion while it is not fetched."""
+        with self._lock:
+            if name not in self._results:
+                raise Refused(404, "", {"detail": "Task not found."})
+        return {"task_id": name, "task_type": "convert", "task_status": "success", "task_position": None}
+
+    def result(self, name: str) -> dict[str, Any]:
+        """Hand a result over and forget it."""
+        self.state(name)
+        with self._lock:
+            return self._results.pop(name)
+
+
 def make(key: str) -> Service:
     """The server."""
     service = Service("ocr")
+    tasks = Tasks()
 
     def guard(request: Request) -> None:
         if request.path not in OPEN and not same(request.header("x-api-key"), key):
-            raise Refused(401, "", {"detail": "Api key is required."})
-
-    def converted(name: str, content: bytes) -> dict[str, Any]:
-        if not content:
-            raise Refused(422, "", {"detail": "the document is empty"})
-        document = {"filename": name, "md_content": markdown(name, content), "text_content": None}
-        return {"document": document, "status": "success", "errors": [], "processing_time": 0.0, "timings": {}}
+            raise Refused(401, "", {"detail": "Unauthorized"})
 
     service.guard = guard
     service.route("GET", "/health")(lambda _: {"status": "ok"})
     service.route("GET", "/ready")(lambda _: {"status": "ok"})
     service.route("GET", "/metrics")(lambda _: Answer(service.metrics(), type=TEXT))
-
-    @service.route("POST", "/v1/convert/file")
-    def _(request: Request) -> Any:
-        parts = request.files()
-        name = re.search(rb'name="files"; filename="([^"]*)"', request.body)
-        if "files" not in parts:
-            raise Refused(422, "", {"detail": "files: field required"})
-        return converted(name[1].decode(errors="replace") if name else "file", parts["files"])
-
-    @service.route("POST", "/v1/convert/source")
-    def _(request: Request) -> Any:
-        sources = request.json().get("sources") or []
-        if not sources or sources[0].get("kind") != "file":
-            raise Refused(422, "", {"detail": "the stand-in takes sources of kind file alone"})
-        return converted(sources[0].get("filename", "file"), base64.b64decode(sources[0].get("base64_string", "")))
-
+    service.route("POST", "/v1/convert/file")(converted)
+    service.route("POST", "/v1/convert/file/async")(lambda request: tasks.begin(converted(request)))
+    service.route("GET", "/v1/status/poll/{task}")(lambda request: tasks.state(request.groups["task"]))
+    service.route("GET", "/v1/result/{task}")(lambda request: tasks.result(request.groups["task"]))
     return service
+
+
+def converted(request: Request) -> dict[str, Any]:
+    """The outcome for the file of a form."""
+    parts = request.files()
+    if "files" not in parts:
+        raise Refused(422, "", {"detail": [{"type": "missing", "loc": ["body", "files"], "msg": "Field required"}]})
+    found = re.search(rb'name="files"; filename="([^"]*)"', request.body)
+    name = found[1].decode(errors="replace") if found else "file"
+    content = parts["files"]
+    outcome = {"errors": [], "processing_time": 0.0, "timings": {}}
+    if not content:
+        # A file that no format is found for is skipped, and that is no failure of the task.
+        return {"document": {"filename": name, "md_content": None}, "status": "skipped", **outcome}
+    return {"document": {"filename": name, "md_content": markdown(name, content)}, "status": "success", **outcome}
 
 
 def main() -> None:

@@ -172,7 +172,20 @@ def test_documents_are_read_with_a_key(serve: Serve) -> None:
     headers = {**MULTIPART, "x-api-key": "k"}
     _, answer = client.ask("POST", "/v1/convert/file", FORM % (b"files", b"hello"), headers)
     assert (answer["status"], answer["document"]["md_content"]) == ("success", "hello")
-    assert client.ask("POST", "/v1/convert/file", FORM % (b"files", b""), headers)[0] == 422
+    assert client.ask("POST", "/v1/convert/file", FORM % (b"other", b"hello"), headers)[0] == 422
+
+
+def test_a_conversion_is_begun_asked_for_and_fetched_once(serve: Serve) -> None:
+    client = serve(ocr.make("k"))
+    key = {"x-api-key": "k"}
+    status, begun = client.ask("POST", "/v1/convert/file/async", FORM % (b"files", b"hello"), {**MULTIPART, **key})
+    assert (status, begun["task_type"]) == (200, "convert")
+    task = begun["task_id"]
+    assert client.ask("GET", f"/v1/status/poll/{task}?wait=1")[0] == 401
+    assert client.ask("GET", f"/v1/status/poll/{task}?wait=1", headers=key)[1]["task_status"] == "success"
+    assert client.ask("GET", f"/v1/result/{task}", headers=key)[1]["document"]["md_content"] == "hello"
+    for path in (f"/v1/result/{task}", f"/v1/status/poll/{task}", "/v1/result/unknown"):
+        assert client.ask("GET", path, headers=key) == (404, {"detail": "Task not found."})
 
 
 def test_a_picture_is_queued_made_and_shown(serve: Serve) -> None:

@@ -6,6 +6,7 @@ import sys
 import tempfile
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -137,6 +138,20 @@ def base_url(environment: dict[str, str], vectors: AsyncQdrantClient) -> Iterato
 @pytest.fixture
 def http(base_url: str) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=base_url, headers={"authorization": f"Bearer {KEY}"}, timeout=30) as client:
+        yield client
+
+
+@pytest.fixture
+def tenant() -> str:
+    """A name that nobody else has."""
+    return f"tenant-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def mine(base_url: str, tenant: str, upstream: StandIn) -> Iterator[httpx.Client]:
+    """A client that comes through the gateway as a tenant of its own."""
+    headers = {"authorization": f"Bearer {KEY}", "x-consumer-username": tenant}
+    with httpx.Client(base_url=base_url, headers=headers, timeout=90) as client:
         yield client
 
 

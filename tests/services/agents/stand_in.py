@@ -18,6 +18,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from tests.services.agents.comfyui import ComfyUI
+from tests.services.agents.docling import Docling
 from tests.services.agents.embedding import embed
 
 KEYS = {
@@ -61,15 +62,16 @@ class StandIn:
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
         self.comfyui = ComfyUI()
+        self.docling = Docling()
         self.reset()
         app = Starlette(
             routes=[
                 Route("/v1/chat/completions", self._chat, methods=["POST"]),
                 Route("/v1/embeddings", self._embeddings, methods=["POST"]),
                 Route("/v1/execute", self._execute, methods=["POST"]),
-                Route("/v1/convert/file", self._convert, methods=["POST"]),
                 Route("/v1/audio/transcriptions", self._transcribe, methods=["POST"]),
                 *self.comfyui.routes(),
+                *self.docling.routes(),
             ]
         )
         self._server = uvicorn.Server(
@@ -78,23 +80,21 @@ class StandIn:
         self._thread = threading.Thread(target=self._server.run, daemon=True)
 
     def reset(self) -> None:
-        # In place: the routes are bound to it.
+        # In place: the routes are bound to them.
         vars(self.comfyui).update(vars(ComfyUI()))
+        vars(self.docling).update(vars(Docling()))
         self.script: Script = lambda _payload: Say()
         self.chats: list[dict[str, Any]] = []
         self.request_ids: list[str] = []
         """Of the chats, in order."""
         self.embedded: list[int] = []
         self.executed: list[str] = []
-        self.converted: list[bytes] = []
         self.embedding_fault_after: int | None = None
         self.execute_delay = 0.0
-        self.convert_delay = 0.0
         self.output = "42\n"
         self.transcript = "please order forty chairs"
         self.raw: dict[str, bytes] = {}
         """Path -> what it answers instead, with status 200."""
-        self.ocr_text: str | None = "# Scanned\n\nThe lighthouse was built in 1871."
 
     def start(self) -> None:
         self._thread.start()
@@ -186,19 +186,6 @@ class StandIn:
         stream = {"text": self.output, "truncated": False}
         body = {"status": "ok", "stdout": stream, "stderr": {"text": "", "truncated": False}}
         return Response(json.dumps(body), media_type="application/json")
-
-    async def _convert(self, request: Request) -> Response:
-        if request.headers.get("x-api-key") != "secret-of-ocr-key":
-            return JSONResponse({"detail": "bad key"}, 401)
-        async with request.form() as form:
-            upload: Any = form["files"]
-            self.converted.append(await upload.read())
-        await asyncio.sleep(self.convert_delay)
-        if request.url.path in self.raw:
-            return Response(self.raw[request.url.path], media_type="application/json")
-        if self.ocr_text is None:
-            return JSONResponse({"status": "failure", "document": {}, "errors": ["unreadable"]})
-        return JSONResponse({"status": "success", "document": {"md_content": self.ocr_text}})
 
     async def _transcribe(self, request: Request) -> Response:
         if not self._authorized(request):

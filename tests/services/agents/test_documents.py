@@ -8,7 +8,6 @@ import threading
 import time
 import uuid
 import zipfile
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -25,19 +24,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:Payload indexes have no effect i
 
 LIGHTHOUSE = "The lighthouse at Cape Verity was built in 1871 by Elias Thorn. Its lamp is lit at dusk."
 BREAD = "Our bakery's sourdough needs twelve hours of rest before it goes into the oven at 240 degrees."
-
-
-@pytest.fixture
-def tenant() -> str:
-    return f"tenant-{uuid.uuid4().hex[:8]}"
-
-
-@pytest.fixture
-def mine(base_url: str, tenant: str, upstream: StandIn) -> Iterator[httpx.Client]:
-    """A client that comes through the gateway as a tenant of its own."""
-    headers = {"authorization": f"Bearer {KEY}", "x-consumer-username": tenant}
-    with httpx.Client(base_url=base_url, headers=headers, timeout=60) as client:
-        yield client
 
 
 def _send(client: httpx.Client, content: str | bytes, name: str = "a.txt", source: str | None = None) -> httpx.Response:
@@ -159,7 +145,7 @@ def test_html_is_read_as_it_is_seen(mine: httpx.Client) -> None:
 def test_scans_are_read_by_the_ocr_service(mine: httpx.Client, upstream: StandIn, content: bytes, media: str) -> None:
     made = _send(mine, content, "scan.bin")
     assert (made.status_code, made.json()["media_type"]) == (201, media)
-    assert upstream.converted == [content]
+    assert upstream.docling.converted == [content]
     assert "1871" in _found(mine, "when was the lighthouse built")[0]["text"]
 
 
@@ -192,7 +178,7 @@ def test_bad_documents_leave_nothing(mine: httpx.Client, content: bytes, status:
 
 def test_an_unreadable_scan_leaves_what_was_there(mine: httpx.Client, upstream: StandIn) -> None:
     _send(mine, LIGHTHOUSE, source="one")
-    upstream.ocr_text = None
+    upstream.docling.text = None
     answer = _send(mine, PNG, source="one")
     assert (answer.status_code, answer.json()["error"]["code"]) == (422, "document_unreadable")
     assert mine.get("/v1/documents").json()["data"][0]["status"] == "ready"

@@ -3,24 +3,14 @@
 import concurrent.futures
 import json
 import time
-import uuid
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.services.agents.conftest import KEY
 from tests.services.agents.stand_in import StandIn
 
 pytestmark = pytest.mark.filterwarnings("ignore:Payload indexes have no effect in the local Qdrant")
-
-
-@pytest.fixture
-def mine(base_url: str, upstream: StandIn) -> Iterator[httpx.Client]:
-    headers = {"authorization": f"Bearer {KEY}", "x-consumer-username": f"tenant-{uuid.uuid4().hex[:8]}"}
-    with httpx.Client(base_url=base_url, headers=headers, timeout=90) as client:
-        yield client
 
 
 def _send(client: httpx.Client, content: str | bytes, name: str = "a.txt") -> httpx.Response:
@@ -95,13 +85,13 @@ def test_images_that_are_none_or_too_much(
 ) -> None:
     answer = _send(mine, content, "a.jpg")
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
-    assert upstream.converted == []
+    assert upstream.docling.converted == []
     assert _listed(mine) == []
 
 
 def test_a_jpeg_is_read_by_the_ocr_service(mine: httpx.Client, upstream: StandIn) -> None:
     assert _send(mine, _jpeg(640, 480), "a").json()["media_type"] == "image/jpeg"
-    assert upstream.converted == [_jpeg(640, 480)]
+    assert upstream.docling.converted == [_jpeg(640, 480)]
 
 
 MALFORMED = [b"<html>", b"[]", b'{"data": [{"embedding": []}]}', b'{"data": 3}', b"\xff", b"null", b"{}"]
@@ -117,17 +107,9 @@ def test_an_embedding_server_that_answers_nonsense(mine: httpx.Client, upstream:
     assert _send(mine, "some words").json()["outcome"] == "completed"
 
 
-@pytest.mark.parametrize("body", [b"<html>", b"[]", b"\xff", b"null", b'{"status": "success", "document": 3}'])
-def test_a_document_reader_that_answers_nonsense(mine: httpx.Client, upstream: StandIn, body: bytes) -> None:
-    upstream.raw["/v1/convert/file"] = body
-    answer = _send(mine, b"%PDF-1.7 x", "a.pdf")
-    assert (answer.status_code, answer.json()["error"]["code"]) == (502, "ocr_malformed")
-    assert _listed(mine) == []
-
-
 def test_many_documents_at_once_leave_room_for_others(mine: httpx.Client, upstream: StandIn) -> None:
     """Each holds a connection of the database; more of them than there are would wait for one another."""
-    upstream.convert_delay = 1.5
+    upstream.docling.delay = 1.5
     with concurrent.futures.ThreadPoolExecutor(14) as pool:
         sent = [pool.submit(_send, mine, f"%PDF-1.7 {number}", f"{number}.pdf") for number in range(14)]
         time.sleep(0.5)

@@ -94,7 +94,7 @@ FIRST: dict[str, tuple[str, dict[str, Any]]] = {
 @pytest.mark.parametrize("way", FIRST)
 def test_no_tools_output_makes_a_worker_call_another(base_url: str, upstream: StandIn, way: str) -> None:
     """Scans, recordings, and what code prints, such as a page that it was given to read."""
-    upstream.ocr_text = upstream.transcript = upstream.output = ORDERS
+    upstream.docling.text = upstream.transcript = upstream.output = ORDERS
     worker = "coder" if way == "code" else "analyzer"
     forbidden = {"run_code", "generate_image", "search_documents", "read_image"} - {FIRST[way][0]}
     if worker == "analyzer":

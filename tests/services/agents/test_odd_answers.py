@@ -156,7 +156,7 @@ def test_an_attachment_that_is_no_image_is_not_sent_on(http: httpx.Client, upstr
     content = [{"type": "text", "text": "What do they say?"}, *parts]
     run = http.post("/v1/runs", json={"messages": [{"role": "user", "content": content}], "route": "complex"}).json()
     assert ended(http, run)["status"] == "succeeded"
-    assert upstream.converted == []
+    assert upstream.docling.converted == []
     answers = [message["content"] for message in upstream.chats[-1]["messages"] if message["role"] == "tool"]
     assert "neither" in answers[0]
     assert "pixels" in answers[1]

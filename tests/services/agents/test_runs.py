@@ -84,7 +84,7 @@ def test_attachments_are_read_by_the_tools(http: httpx.Client, upstream: StandIn
     body = {"messages": [{"role": "user", "content": content}], "route": "complex"}
     run = ended(http, http.post("/v1/runs", json=body).json())
     assert run["result"]["output"] == "chairs and a lighthouse"
-    assert upstream.converted == [PNG]
+    assert upstream.docling.converted == [PNG]
     image, audio, missing = (m["content"] for m in upstream.chats[-1]["messages"] if m["role"] == "tool")
     assert "1871" in image
     assert "forty chairs" in audio
