@@ -4,7 +4,6 @@ import pytest
 
 from tests.unit.program import Program
 from tests.unit.samples import THANOS, graph_of
-from topology.images import IMAGES
 from topology.model import Instance
 from topology.routes import COMFYUI_JOBS, COMFYUI_USERS
 
@@ -71,7 +70,3 @@ def test_it_reaches_nothing_outside() -> None:
     service = graph_of("thanos").service("comfyui")
     assert (service.egress, service.proxied) == ((), ())
     assert THANOS.name in {i.node for i in graph_of("thanos").instances("comfyui")}
-
-
-def test_every_image_has_a_digest() -> None:
-    assert {key for key, image in IMAGES.items() if not image.pinned} == set()

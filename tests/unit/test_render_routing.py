@@ -263,9 +263,9 @@ def test_no_request_is_buffered_a_second_time_in_memory() -> None:
 
 def test_no_header_that_may_hold_a_client_s_key_goes_on_to_a_service() -> None:
     """Key-auth hides the one that it took the key from alone (3.9.3, `kong/plugins/key-auth/handler.lua`)."""
-    for name, service in services().items():
-        if name != "webhooks":
-            found = plugins(service)
+    for service in services().values():
+        found = plugins(service)
+        if "key-auth" in found:
             assert found["request-transformer"]["remove"]["headers"] == found["key-auth"]["key_names"]
 
 
