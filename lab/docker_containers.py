@@ -31,6 +31,7 @@ class Container(Resource):
     """Created, joined to its networks, filled with its uploads, started, and waited for."""
 
     in_place: ClassVar[frozenset[str]] = CONTAINER.in_place
+    arguments: ClassVar[frozenset[str]] = CONTAINER.arguments
     computed: ClassVar[frozenset[str]] = CONTAINER.computed
     deletes_first: ClassVar[bool] = True
     named: ClassVar[str] = "name"

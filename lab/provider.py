@@ -55,6 +55,8 @@ class Resource:
     """Whether two cannot exist with one name, so that a replaced one goes before its successor comes."""
     deletes_first: ClassVar[bool] = False
     """Whether a replaced one goes before its successor comes, whatever its name is."""
+    arguments: ClassVar[frozenset[str]] = frozenset()
+    """Properties that a program may give; one that it does not is not there after an update, unless it is computed."""
     computed: ClassVar[frozenset[str]] = frozenset()
     """Properties that the provider finds out where the program does not say them; an update keeps what it found."""
     remade: ClassVar[frozenset[str]] = frozenset()
@@ -163,7 +165,7 @@ class LabProvider(PlanProvider):
         resource = self._resource(request.urn, context)
         known = resource_schema(_token(request.urn)).outputs
         kept = {name: value for name, value in _raw(request.olds).items() if name in known}
-        asked = request.old_inputs.fields.keys() - resource.computed
+        asked = (request.old_inputs.fields.keys() | resource.arguments) - resource.computed
         kept = {name: value for name, value in kept.items() if name not in asked}
         if request.preview:
             kept |= dict.fromkeys(resource.remade, UNKNOWN_ON_WIRE)
