@@ -58,8 +58,8 @@ def open_session(folder: Path, say: Say) -> Session:
     folder.mkdir(parents=True, exist_ok=True)
     say("nodes: namespaces, link, Docker daemons")
     found = nodes.start_nodes(folder, say)
-    killed = _mark(folder).exists() or not (folder / "stacks").exists()
-    if killed and any(nodes.has_containers(node) for node in found):
+    unknown = not (folder / "stacks").exists() and any(nodes.has_containers(node) for node in found)
+    if _mark(folder).exists() or unknown:
         say("clearing away what a killed lab left")
         clear_away(folder)
         found = nodes.start_nodes(folder, say)
@@ -83,7 +83,10 @@ def marked(folder: Path) -> Iterator[None]:
 
 def clear_away(folder: Path, *, everything: bool = False) -> None:
     """Take the lab away; images stay but for `everything`."""
-    # First what the engine knows: where that is gone, the next start clears the rest, whatever happens here.
+    # Where this is killed half-way, the next start clears the rest: without the mark it would take what is left,
+    # volumes without their folders among it, for a lab.
+    if folder.is_dir():
+        _mark(folder).touch()
     shutil.rmtree(folder / "stacks", ignore_errors=True)
     clouds.stop_clouds()
     nodes.remove_nodes(folder, everything=everything)
