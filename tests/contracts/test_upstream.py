@@ -119,6 +119,16 @@ def test_a_limit_below_what_it_starts_with_and_a_strange_user_fail(rendered: lis
     assert any("cannot write its volume /var/lib/postgresql/data" in problem for problem in found)
 
 
+def test_a_volume_on_a_folder_that_the_image_s_user_does_not_own_fails(rendered: list[Rendered]) -> None:
+    edge = of(rendered, "edge")
+    assert edge.service is not None
+    [logs] = edge.service.volumes
+    moved = replace(edge, service=replace(edge.service, volumes=(replace(logs, path="/var/log/nginx"),)))
+    assert not problems(read("waf"), edge)
+    [problem] = problems(read("waf"), moved)
+    assert "Docker gives the empty volume on it that owner" in problem
+
+
 def _form() -> Iterator[tuple[dict[str, object], str]]:
     source = {"repository": "a/b", "ref": "v1", "file": "main.go"}
     good: dict[str, object] = {

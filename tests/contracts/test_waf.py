@@ -159,6 +159,9 @@ def test_bodies_have_the_services_limits(waf: Waf) -> None:
     assert (inside.status, inside.rules) == (200, frozenset())
     beyond = waf.ask(**post(CHAT, chat(text="x" * (JSON_MIB << 20))))
     assert (beyond.status, beyond.rules) == (400, frozenset({200002}))
+    body, headers = multipart("a.pdf", b"x" * ((BODY_MIB << 20) - 1000))
+    document = waf.ask("POST", "/v1/files", body, headers)
+    assert (document.status, document.rules) == (200, frozenset())
     body, headers = multipart("a.pdf", b"x" * (BODY_MIB << 20))
     assert waf.ask("POST", "/v1/files", body, headers).status == 413
 

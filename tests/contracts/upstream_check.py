@@ -256,6 +256,12 @@ def _user(upstream: Upstream, rendered: Rendered) -> Iterator[str]:
         owner = f"{volume.owner[0]}:{volume.owner[1]}"
         if not _may_write(rendered.user, owner):
             yield f"it runs as {rendered.user} and cannot write its volume {volume.path}, which is {owner}'s: topology/"
+        theirs = str(upstream.writes[volume.path].get("owner") or "") if volume.path in upstream.writes else ""
+        if theirs and not _may_write(rendered.user, theirs):
+            yield (
+                f"{volume.path} is {theirs}'s in the image, Docker gives the empty volume on it that owner, and "
+                f"{rendered.user} cannot write it: mount the volume where the image has no folder: {upstream.file}"
+            )
 
 
 def _may_write(user: str, owner: str) -> bool:
