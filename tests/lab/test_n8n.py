@@ -88,10 +88,16 @@ class Editor:
         assert (status, active.get("active")) == (200, True), active
 
     def tidy(self) -> None:
-        """Take away what was published."""
+        """Take away what was published; n8n refuses that until it has unpublished it."""
         for workflow in self.made:
-            self.ask(f"/rest/workflows/{workflow}/archive", {})
-            self.ask(f"/rest/workflows/{workflow}", None, "-X", "DELETE")
+            assert self.ask(f"/rest/workflows/{workflow}/archive", {})[0] == 200
+            gone = eventually(
+                lambda url: self.ask(url, None, "-X", "DELETE")[0],
+                lambda status: status != 409,
+                f"/rest/workflows/{workflow}",
+            )
+            assert gone == 200
+        self.made.clear()
 
 
 def _node(name: str, kind: str, version: float, *, webhookId: str = "", **parameters: Any) -> dict[str, Any]:  # noqa: N803 - n8n's word
@@ -117,10 +123,10 @@ def editor(platform: Mesh, tmp_path_factory: pytest.TempPathFactory) -> Editor:
     return found
 
 
-def eventually(question: Callable[[], Any], wanted: Callable[[Any], bool], seconds: float = 120) -> Any:
+def eventually(question: Callable[..., Any], wanted: Callable[[Any], bool], *about: Any, seconds: float = 120) -> Any:
     """The first answer that is wanted: n8n publishes, and its parts find each other, a little later than they say."""
     end = time.monotonic() + seconds
-    while not wanted(answer := question()) and time.monotonic() < end:
+    while not wanted(answer := question(*about)) and time.monotonic() < end:
         time.sleep(1)
     return answer
 
@@ -128,7 +134,8 @@ def eventually(question: Callable[[], Any], wanted: Callable[[Any], bool], secon
 def answered(user: User, path: str) -> Any:
     """What the webhook says from outside, once it is there."""
     status, _, body = eventually(
-        lambda: user.ask(f"/webhook/{path}", {"a": 2, "b": 3}, key=False), lambda found: found[0] != 404
+        lambda: user.ask(f"/webhook/{path}", {"a": 2, "b": 3}, "-H", "Content-Type: application/json", key=False),
+        lambda found: found[0] != 404,
     )
     assert status == 200, body
     return json.loads(body)
