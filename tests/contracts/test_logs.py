@@ -224,6 +224,9 @@ def test_an_access_log_s_fields_are_found(both: Logs, container: Callable[..., C
     query = '{attrs.agentic-mesh.part="proxy"} | unpack_json | filter status:=403 | fields '
     [row] = both.find(f"{query} caller, method, path, status, duration_ms, request_id")
     assert row == {**seen, "status": "403", "duration_ms": "12", "request_id": REQUEST}
+    # One direction of it, by the listener's name.
+    query = f'"{REQUEST}" | unpack_json fields (listener) | filter listener:"in-"* | fields listener'
+    assert both.find(query) == [{"listener": "in-8000"}]
 
 
 def test_a_restarted_shipper_loses_and_doubles_nothing(both: Logs, container: Callable[..., Container]) -> None:
