@@ -158,7 +158,8 @@ def access(**fields: Any) -> str:
     [found] = access_log("in-8000", http=True)
     written: dict[str, Any] = dict(found["typed_config"]["log_format"]["json_format"])
     assert fields.keys() <= written.keys()
-    return json.dumps({**dict.fromkeys(written), "log": "access", **fields}, separators=(",", ":"))
+    constant = {name: None if "%" in value else value for name, value in written.items()}
+    return json.dumps(constant | fields, separators=(",", ":"))
 
 
 def numbered(first: int, last: int) -> list[str]:
