@@ -252,7 +252,7 @@ RECIPES: Final[Mapping[str, Recipe]] = {
         ),
         Recipe(
             "victorialogs",
-            "VictoriaLogs and vlagent: 90 seconds",
+            "VictoriaLogs and vlagent: a minute",
             f"{pinned_version(VICTORIA_LOGS)} {_stamp(_victorialogs)}",
             _victorialogs,
         ),

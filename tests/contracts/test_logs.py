@@ -158,7 +158,8 @@ def access(**fields: Any) -> str:
     [found] = access_log("in-8000", http=True)
     written: dict[str, Any] = dict(found["typed_config"]["log_format"]["json_format"])
     assert fields.keys() <= written.keys()
-    return json.dumps({**dict.fromkeys(written), "log": "access", **fields}, separators=(",", ":"))
+    constant = {name: None if "%" in value else value for name, value in written.items()}
+    return json.dumps(constant | fields, separators=(",", ":"))
 
 
 def numbered(first: int, last: int) -> list[str]:
@@ -224,6 +225,9 @@ def test_an_access_log_s_fields_are_found(both: Logs, container: Callable[..., C
     query = '{attrs.agentic-mesh.part="proxy"} | unpack_json | filter status:=403 | fields '
     [row] = both.find(f"{query} caller, method, path, status, duration_ms, request_id")
     assert row == {**seen, "status": "403", "duration_ms": "12", "request_id": REQUEST}
+    # One direction of it, by the listener's name.
+    query = f'"{REQUEST}" | unpack_json fields (listener) | filter listener:"in-"* | fields listener'
+    assert both.find(query) == [{"listener": "in-8000"}]
 
 
 def test_a_restarted_shipper_loses_and_doubles_nothing(both: Logs, container: Callable[..., Container]) -> None:

@@ -17,7 +17,7 @@ from topology.model import Instance
 pytestmark = [
     pytest.mark.contract,
     pytest.mark.skipif(os.getuid() != 0, reason="network namespaces need root: sudo make test"),
-    # One namespace and ten proxies for all of them.
+    # One namespace and the same proxies for all of them.
     pytest.mark.xdist_group("mesh"),
 ]
 
@@ -25,6 +25,7 @@ VLLM, QDRANT = Instance("vllm", "thanos"), Instance("qdrant", "thanos")
 WITNESS = Instance("qdrant-witness", "thanos")
 LITELLM, AGENTS = Instance("litellm", "oracle1"), Instance("agents", "oracle1")
 BLACKBOX, REPLICA = Instance("blackbox-exporter", "oracle1"), Instance("qdrant-replica", "oracle1")
+STORE, SHIPPER = Instance("victorialogs", "oracle1"), Instance("log-shipper", "thanos")
 GATEWAYS = Instance(GATEWAY, "thanos"), Instance(GATEWAY, "oracle1")
 
 
@@ -40,8 +41,9 @@ def mesh(envoy: str, tool: Tool, tmp_path_factory: pytest.TempPathFactory) -> It
             ("qdrant-witness", "thanos", 6338),
             ("litellm", "oracle1", 8081),
             ("qdrant-replica", "oracle1", 6334),
+            ("victorialogs", "oracle1", 9428),
         )
-        made.proxies(*GATEWAYS, VLLM, QDRANT, WITNESS, LITELLM, AGENTS, BLACKBOX, REPLICA)
+        made.proxies(*GATEWAYS, VLLM, QDRANT, WITNESS, LITELLM, AGENTS, BLACKBOX, REPLICA, STORE, SHIPPER)
         made.until(200, LITELLM, "vllm", 8000, "/v1/models")
         yield made
 
@@ -98,6 +100,23 @@ def test_an_operator_reaches_a_direct_port(mesh: Mesh, tmp_path: Path) -> None:
     files = ("--cert", f"{tls}/certificate.pem", "--key", f"{tls}/key.pem")
     assert mesh.curl(*files, *mesh_url(VLLM, 8000, "/v1/models"))[0] == 200
     assert mesh.curl(*files, *mesh_url(VLLM, 8000, "/pause"))[0] == 403
+
+
+def test_shippers_write_logs_and_read_none(mesh: Mesh) -> None:
+    mesh.until(200, SHIPPER, "victorialogs", 9427, "/insert/native?version=v1", "--data", "x")
+    for path in ("/insert/jsonline", "/select/logsql/query", "/metrics"):
+        assert mesh.call(SHIPPER, "victorialogs", 9427, path, "--data", "x")[0] == 403, path
+    assert mesh.call(SHIPPER, "victorialogs", 9428, "/select/logsql/query", "--data", "x")[0] == 0
+
+
+def test_operators_read_logs_and_write_none(mesh: Mesh, tmp_path: Path) -> None:
+    tls = mesh.authority.issue(tmp_path / "ann", "spiffe://agentic-mesh/operator/ann")
+    files = ("--cert", f"{tls}/certificate.pem", "--key", f"{tls}/key.pem")
+    assert mesh.curl(*files, *mesh_url(STORE, 9428, "/select/vmui/"))[0] == 200
+    assert mesh.curl(*files, "--data", "query=x", *mesh_url(STORE, 9428, "/select/logsql/query"))[0] == 200
+    for path in ("/insert/native", "/delete/run_task", "/internal/force_flush", "/metrics", "/select/../insert/native"):
+        assert mesh.curl(*files, "-X", "POST", "--path-as-is", *mesh_url(STORE, 9428, path))[0] == 403, path
+    assert mesh.curl(*files, "-X", "POST", *mesh_url(STORE, 9427, "/insert/native"))[0] in (0, 403)
 
 
 def test_no_certificate_or_another_authority_s_gets_no_answer(mesh: Mesh, tmp_path: Path) -> None:
