@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from lab.images.switch import chosen
+from settings import Models
 from tests.lab.attacker import inside_of, listening
 from tests.lab.mesh import Mesh
 from tests.lab.user import User, question
@@ -42,7 +44,9 @@ def test_a_request_passes_every_hop_and_one_id_with_it(user: User, mesh: Mesh) -
     status, headers, body = user.ask("/v1/chat/completions", asked)
     assert status == 200, body
     answer = json.loads(body)
-    assert asked["messages"][0]["content"] in answer["choices"][0]["message"]["content"]
+    said = answer["choices"][0]["message"]["content"]
+    # The real one says noise.
+    assert said if "vllm" in chosen() else asked["messages"][0]["content"] in said
     identifier = headers["x-request-id"]
     for proxy, (node, caller) in HOPS.items():
         entries = seen(mesh, proxy, node, identifier)
@@ -58,6 +62,17 @@ def test_an_answer_is_streamed_through_every_hop(user: User) -> None:
     events = [line.removeprefix("data: ") for line in body.splitlines() if line.startswith("data: ")]
     assert events[-1] == "[DONE]"
     assert len([event for event in events if '"content"' in event]) > 3
+
+
+def test_tools_are_taken_by_the_local_model_and_cost_nothing(user: User) -> None:
+    """Straight through the model proxy: a refusal would be answered by a paid model, under another name."""
+    look = {"name": "look", "parameters": {"type": "object", "properties": {"at": {"type": "string"}}}}
+    body = question() | {"tools": [{"type": "function", "function": look}], "max_tokens": 16}
+    for more in ({}, {"tool_choice": "auto"}, {"tools": []}):
+        status, _, text = user.ask("/models/v1/chat/completions", body | more)
+        assert status == 200, text
+        # After a fallback LiteLLM leaves the name of the model that answered.
+        assert not any(name in json.loads(text)["model"] for name in Models().cloud().values()), text
 
 
 def test_nobody_gets_in_without_the_key(user: User) -> None:
