@@ -163,8 +163,8 @@ SERVICES: Final = (
         probe=Probe(port=8011, path="/health"),
         metrics=Metrics(port=8011),
         proxied=("@model-hub",),
-        # By `settings.embeddings`: the default model with batches, and so texts, of 1792 tokens.
-        memory_mib=3872,
+        # By `settings.embeddings`: the default model with batches, and so texts, of 1280 tokens.
+        memory_mib=3584,
         cpus=2,
         volumes=(Volume(name="models", path="/data", owner=(1000, 1000), backup=False),),
         start_seconds=900,

@@ -1,5 +1,6 @@
 """System metrics."""
 
+import re
 from typing import Final
 
 import pulumi
@@ -26,7 +27,7 @@ for name in stat meminfo loadavg diskstats pressure 1; do ln -sfn "/host/proc/$n
 ln -sfn /host/proc/1/net net
 exec "$0" "$@"
 """
-_NOT_DISKS: Final = "^/(dev|proc|run|snap|sys|tmp|var/lib/(docker|containers|kubelet))($|/)"
+_NOT_DISKS: Final = "/dev|/proc|/run|/snap|/sys|/tmp|/var/lib/(docker|containers|kubelet)"
 
 
 class NodeExporter(pulumi.ComponentResource):
@@ -35,6 +36,7 @@ class NodeExporter(pulumi.ComponentResource):
     def __init__(self, name: str, args: ServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Make the pod."""
         super().__init__("agentic-mesh:monitoring:NodeExporter", name, None, opts)
+        docker = f"{args.context.settings.data_root}/docker"
         self.pod = Pod(
             f"{name}-pod",
             PodArgs(
@@ -51,7 +53,8 @@ class NodeExporter(pulumi.ComponentResource):
                     *(f"--collector.{collector}" for collector in _COLLECTORS),
                     # By netlink it would ask its own container's network.
                     "--no-collector.netdev.netlink",
-                    f"--collector.filesystem.mount-points-exclude={_NOT_DISKS}",
+                    # Docker's own folder has a mount for each container and volume, all of them on the same disk.
+                    f"--collector.filesystem.mount-points-exclude=^({_NOT_DISKS}|{re.escape(docker)})($|/)",
                 ],
             ),
             pulumi.ResourceOptions(parent=self),

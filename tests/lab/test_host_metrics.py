@@ -56,5 +56,7 @@ def test_every_collector_works(mesh: Mesh, node: str) -> None:
     found = metrics(mesh, node)
     done = {name: value for name, value in found.items() if name.startswith("node_scrape_collector_success")}
     assert len(done) == 8
-    assert {name for name, value in done.items() if value != 1} == set()
+    # Debian's version calls a kernel without this file one without any figures of pressure.
+    excused = set() if Path("/proc/pressure/irq").exists() else {"pressure"}
+    assert {name.split('"')[1] for name, value in done.items() if value != 1} <= excused
     assert found["node_memory_MemTotal_bytes"] == os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -25,7 +25,7 @@ def arguments(stack: str, name: str, **config: object) -> dict[str, str]:
 def test_the_default_model_fits_where_it_runs_and_did_not_before() -> None:
     cpu = service("embeddings-cpu")
     told = int(arguments("oracle1", "embeddings-cpu")["--max-batch-tokens"])
-    assert told == 1792
+    assert told == 1280
     assert M3.cpu_mib(told) <= cpu.memory_mib < M3.cpu_mib(told + 256)
     # What it was: 16384 tokens in 3 GiB, and a warm-up of 8192 tokens.
     assert M3.cpu_mib(8192) > 2 * 3072
@@ -42,7 +42,7 @@ def test_a_limit_of_the_settings_decides() -> None:
     read = settings("oracle1", memoryMib={"embeddings-cpu": 6144}, hostMemoryGib=32)
     [planned] = [s for s in planned_graph(read).on("oracle1") if s.name == "embeddings-cpu"]
     words = embeddings_command(read, planned)
-    assert int(words[words.index("--max-batch-tokens") + 1]) > 1792
+    assert int(words[words.index("--max-batch-tokens") + 1]) > 1280
     with pytest.raises(SettingsError, match="a model that fits 3072 MiB of memory"):
         settings("oracle1", memoryMib={"embeddings-cpu": 3072})
 
@@ -79,7 +79,7 @@ def test_a_model_that_nobody_knows_is_described_by_the_settings() -> None:
 
 def test_a_model_that_fits_no_host_is_refused_with_what_it_needs() -> None:
     models = {"embedding": "org/huge", "embeddingShape": "millions=8000 hidden=4096 heads=32 tokens=32768"}
-    with pytest.raises(SettingsError, match="a model that fits 3872 MiB of memory") as refusal:
+    with pytest.raises(SettingsError, match="a model that fits 3584 MiB of memory") as refusal:
         settings("oracle1", models=models)
     assert "config set --path 'agentic-mesh:models.embedding' 'BAAI/bge-small-en-v1.5'" in str(refusal.value)
     with pytest.raises(SettingsError, match=r"at least 15\.5 GiB for org/huge"):
