@@ -33,6 +33,8 @@ done | tr '\n' ' ')
 [ -e /usr/lib/nginx/modules/ngx_http_modsecurity_module.so ] || missing="${missing}libnginx-mod-http-modsecurity "
 # For images without a library: Debian's other busybox needs some.
 { [ -e /bin/busybox ] && ! grep -q /ld-linux /bin/busybox; } || missing="${missing}busybox-static "
+# What the lab's stand-ins of HTTP/2 services run on.
+/usr/bin/python3 -c 'import h2, yaml' 2>/dev/null || missing="${missing}python3-h2 python3-yaml "
 # A manual, which the agents' retrieval is measured on.
 dpkg -s postgresql-doc >/dev/null 2>&1 || missing="${missing}postgresql-doc "
 [ -n "$missing" ] || exit 0

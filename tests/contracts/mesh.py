@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Network
@@ -142,6 +142,15 @@ class Mesh:
             self._processes[name] = subprocess.Popen(
                 ["ip", "netns", "exec", self._name, *command], stdout=log, stderr=subprocess.STDOUT
             )
+
+    def program(self, name: str, instance: Instance, callees: Sequence[str], *command: str) -> None:
+        """Start a program that stands for an instance's app: the callees' names lead to the own sidecar."""
+        sidecar = NETWORKS[instance.node].pod(GRAPHS[instance.node].service(instance.service).slot).sidecar
+        hosts = self._folder / f"{name}.hosts"
+        hosts.write_text("".join(f"{sidecar} {callee}\n" for callee in callees))
+        # The mounts of `ip netns exec` are its own: no other process sees this one.
+        mounted = 'mount --bind "$0" /etc/hosts && exec "$@"'
+        self.start(name, "unshare", "--mount", "sh", "-c", mounted, str(hosts), *command)
 
     def stop(self, name: str) -> None:
         """End a process that was started here."""

@@ -44,6 +44,18 @@ def test_the_file_was_read_from_the_version_that_is_pinned(key: str) -> None:
     assert pinned(read(key), IMAGES[key]) == []
 
 
+@pytest.mark.parametrize("key", sorted(keys_with_files()))
+def test_a_file_that_was_read_at_another_version_says_so(key: str) -> None:
+    upstream = read(key)
+    numbers = re.findall(r"\d+(?:\.\d+)+", upstream.version)
+    at_the_tag = any(number in source.get("ref", "") for source in upstream.sources.values() for number in numbers)
+    assert at_the_tag is not bool(upstream.read_at), (
+        f"{upstream.file}: no source's `ref` is of {upstream.version}: say in `read_at` which version was read"
+        if not at_the_tag
+        else f"{upstream.file}: its sources are of {upstream.version}: `read_at` is no longer true"
+    )
+
+
 @pytest.mark.parametrize("key", sorted(IMAGES))
 def test_the_plan_asks_nothing_that_upstream_would_refuse_or_ignore(key: str, rendered: list[Rendered]) -> None:
     found = {problem for r in rendered if r.image == key for problem in problems(read(key), r)}

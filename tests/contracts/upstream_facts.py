@@ -20,6 +20,7 @@ BASES: Final = ("python",)
 SECTIONS: Final = {
     "image": "text",
     "version": "text",
+    "read_at": "text",
     "sources": "map",
     "entrypoint": "fact",
     "programs": "map",
@@ -79,6 +80,8 @@ class Upstream:
     key: str
     image: str
     version: str
+    read_at: str
+    """The version whose sources were read, where those of the pinned one could not be had."""
     sources: Mapping[str, Mapping[str, str]]
     entrypoint: Fact
     user: Fact
@@ -139,6 +142,7 @@ def parse(key: str, data: Mapping[str, Any]) -> Upstream:
         key=key,
         image=str(data["image"]),
         version=str(data["version"]),
+        read_at=str(data.get("read_at", "")),
         sources=sources,
         entrypoint=section.fact("entrypoint"),
         user=section.fact("user"),

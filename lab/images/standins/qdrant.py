@@ -220,7 +220,8 @@ def main() -> None:
         rest_port=int(ports["http_port"]),
         api_key=str(ports.get("api_key") or ""),
     )
-    peers.start(int(config["cluster"]["p2p"]["port"]))
+    # One setting for all its listeners.
+    peers.start(int(config["cluster"]["p2p"]["port"]), ports["host"])
     qdrant = Qdrant(config, peers, store)
     try:
         store.upload_folder()
