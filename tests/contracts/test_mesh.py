@@ -143,7 +143,7 @@ SHARD = "/collections/c/shards/0/snapshot"
 PEERS = {QDRANT: 6333, WITNESS: 6338, REPLICA: 6334}
 
 
-@pytest.mark.parametrize(("caller", "callee"), itertools.permutations(PEERS, 2))
+@pytest.mark.parametrize(("caller", "callee"), list(itertools.permutations(PEERS, 2)))
 def test_vector_peers_fetch_shards_from_each_other_and_nothing_else(
     mesh: Mesh, caller: Instance, callee: Instance
 ) -> None:
