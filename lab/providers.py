@@ -36,16 +36,21 @@ _WORKERS: Final = {"docker": 128}
 
 @contextlib.contextmanager
 def lab_providers(
-    folder: Path, images: Mapping[str, str], aws: Mapping[str, str], *, any_form: bool = False
+    folder: Path,
+    images: Mapping[str, str],
+    aws: Mapping[str, str],
+    *,
+    any_form: bool = False,
+    module: str = "lab.providers",
 ) -> Iterator[Mapping[str, int]]:
     """The providers' ports by package, for as long as the context lasts.
 
-    With `any_form` the docker provider takes values that would be read back in another form.
+    With `any_form` the docker provider takes values that would be read back in another form. `module` serves them.
     """
     environment = {"folder": str(folder), "images": dict(images), "aws": dict(aws), "anyForm": any_form}
     with (folder / "providers.log").open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "lab.providers"],
+            [sys.executable, "-m", module],
             cwd=CHECKOUT,
             env=os.environ | {"AGENTIC_MESH_LAB": json.dumps(environment)},
             stdin=subprocess.PIPE,
