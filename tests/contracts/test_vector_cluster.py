@@ -98,7 +98,10 @@ def eventually(check: Callable[[], bool], cluster: Cluster) -> None:
     end = time.monotonic() + SECONDS
     while not check():
         if time.monotonic() > end:
-            pytest.fail("\n".join(f"{peer}: {cluster.log(peer)[-800:]}" for peer in PEERS))
+            said = [
+                f"{peer.host}: {cluster.ask(peer, 'GET', '/cluster')}\n{cluster.log(peer)[-1200:]}" for peer in PEERS
+            ]
+            pytest.fail("\n".join(said))
         time.sleep(0.3)
 
 

@@ -57,7 +57,7 @@ class Peers:
         self.service.route("POST", "/lab/join")(self._join)
         self.service.route("POST", "/lab/members")(lambda r: self._learn(r.json()["members"]))
         self.service.route("POST", "/lab/change")(self._changed)
-        self.service.route("GET", "/lab/version")(lambda _: {"version": self.version})
+        self.service.route("GET", "/lab/version")(lambda _: {"version": self.version, "members": self.members})
         self.service.route("GET", "/lab/changes")(lambda r: {"changes": self._since(int(r.query["since"]))})
         self.service.route("GET", "/lab/state")(lambda _: self._state())
 
@@ -148,8 +148,9 @@ class Peers:
         return {"members": self.members}
 
     def _learn(self, members: list[str]) -> dict[str, Any]:
-        self.members = sorted({*self.members, *members})
-        self._note(self.version)
+        with self._lock:
+            self.members = sorted({*self.members, *members})
+            self._note(self.version)
         return {"members": self.members}
 
     def _state(self) -> dict[str, Any]:
@@ -171,6 +172,10 @@ class Peers:
                     self._learn(answer["members"])
             found = {peer: self._ask(peer, "GET", "/lab/version") for peer in self.others}
             self._versions = {peer: answer["version"] for peer, answer in found.items() if answer is not None}
+            # Whoever joined while a message was lost is known to somebody.
+            known = {member for answer in found.values() if answer is not None for member in answer["members"]}
+            if known - set(self.members):
+                self._learn(sorted(known))
             if self.behind():
                 self._catch_up(max(self._versions, key=lambda peer: self._versions[peer]))
             threading.Event().wait(EVERY)
