@@ -20,6 +20,8 @@ _NAMESPACES: Final = {
 _OTHER_PROGRAMS: Final = ("docker:index/service:Service", "docker:index/plugin:Plugin")
 _SOCKETS: Final = ("docker.sock", "containerd.sock", "podman.sock", "crio.sock")
 _SOCKET_FOLDERS: Final = ("/", "/run", "/var/run", "/var", "/run/containerd")
+_LEAST_FOREIGN_ID: Final = 60000
+"""Users and groups from here on are nobody's on a host: Debian gives services and people lower ones."""
 _UNCONFINED: Final = ("seccomp=unconfined", "apparmor=unconfined", "label=disable", "systempaths=unconfined")
 _NO_NEW_PRIVILEGES: Final = "no-new-privileges=true"
 
@@ -72,12 +74,35 @@ def no_docker_socket(type_: str, props: Props) -> Iterator[str]:
         if isinstance(path, Unknown):
             continue  # refused by the rule on host mounts, which asks for plain paths
         folder = path.rstrip("/") or "/"
+        if folder == "/" and _looks_as_anybody(props):
+            continue
         if folder.endswith(_SOCKETS) or (folder in _SOCKET_FOLDERS and path in host_paths(props)):
             yield finding(
                 subject(props).name,
                 f"it mounts {path}, by which it would command the container engine",
                 "take the mount out; logs are read from files, and health from the proxies",
             )
+
+
+def _looks_as_anybody(props: Props) -> bool:
+    """Whether the container sees what any user of the host may read, and no more: its sockets stay shut to it.
+
+    An exporter that measures the host's disks has to see where they are mounted. Docker's socket is root's and its
+    group's, so that a user that is neither, without capabilities, cannot open it although it sees it.
+    """
+    user, _, group = str(props.get("user") or "0").partition(":")
+    capabilities = props.get("capabilities") or {}
+    roots = [volume for volume in listed(props, "volumes") if volume.get("hostPath") == "/"]
+    return (
+        user.isdecimal()
+        and group.isdecimal()
+        and min(int(user), int(group)) >= _LEAST_FOREIGN_ID
+        and not props.get("groupAdds")
+        and "ALL" in listed(capabilities, "drops")
+        and not listed(capabilities, "adds")
+        and bool(roots)
+        and all(volume.get("readOnly") is True for volume in roots)
+    )
 
 
 def host_paths(props: Props) -> list[Any]:

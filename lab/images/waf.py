@@ -106,6 +106,7 @@ def waf() -> Entry:
         },
         users={"nginx": (*_NGINX, "/nonexistent")},
         folders={
+            "/etc/modsecurity.d": (*_NGINX, 0o775),
             "/etc/nginx": (*_NGINX, 0o775),
             "/etc/nginx/conf.d": (*_NGINX, 0o775),
             _TEMPLATES: (0, 0, 0o755),

@@ -10,6 +10,11 @@ from policies.values import UNKNOWN, ResourceRule
 from tests.policies.samples import DATA_ROOT, container, labels, loader
 
 _SOCKET = "/var/run/docker.sock"
+_ROOT_SEEN_AS_NOBODY: dict[str, Any] = {
+    "user": "65534:65534",
+    "capabilities": {"drops": ["ALL"]},
+    "volumes": [{"hostPath": "/", "containerPath": "/host", "readOnly": True}],
+}
 
 
 def found(rule: ResourceRule, props: dict[str, Any]) -> list[str]:
@@ -37,6 +42,19 @@ VIOLATIONS = [
     (isolation.no_docker_socket, {"volumes": [{"volumeName": "v", "containerPath": _SOCKET}]}, _SOCKET),
     (isolation.no_docker_socket, {"mounts": [{"type": "bind", "source": "/run/", "target": "/x"}]}, "/run/"),
     (isolation.no_docker_socket, {"mounts": [{"type": "bind", "source": "/", "target": "/host"}]}, "mounts /"),
+    *(
+        (isolation.no_docker_socket, {**_ROOT_SEEN_AS_NOBODY, **changes}, "mounts /")
+        for changes in (
+            {"user": None},
+            {"user": "0:65534"},
+            {"user": "65534:999"},
+            {"user": "nobody:nogroup"},
+            {"groupAdds": ["999"]},
+            {"capabilities": {"drops": ["ALL"], "adds": ["CAP_DAC_READ_SEARCH"]}},
+            {"capabilities": None},
+            {"volumes": [{"hostPath": "/", "containerPath": "/host"}]},
+        )
+    ),
     (isolation.few_capabilities, {"capabilities": None}, "does not drop"),
     (isolation.few_capabilities, {"capabilities": {"drops": ["NET_RAW"]}}, "does not drop"),
     (isolation.few_capabilities, {"capabilities": {"drops": ["ALL"], "adds": ["CAP_SYS_ADMIN"]}}, "CAP_SYS_ADMIN"),
@@ -94,6 +112,10 @@ def test_an_app_that_breaks_a_rule(rule: ResourceRule, changes: dict[str, Any], 
     messages = found(rule, {key: value for key, value in props.items() if value is not None})
     assert messages[0].startswith("agentic-mesh-kong: ")
     assert what in messages[0]
+
+
+def test_the_host_s_root_may_be_looked_at_by_nobody_without_capabilities() -> None:
+    assert found(isolation.no_docker_socket, {**container(), **_ROOT_SEEN_AS_NOBODY}) == []
 
 
 @pytest.mark.parametrize("kind", ["service:Service", "plugin:Plugin"])
