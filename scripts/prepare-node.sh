@@ -457,7 +457,8 @@ JSON
 }
 
 # Prints the file as it should be: ours wins where both say something, everything else stays. A runtime that is there
-# keeps its own settings.
+# keeps its own settings. Docker writes further log-opts and its default ulimits into each container, where Pulumi would
+# find what the program did not ask for and replace every container at each `up`: these two are ours alone.
 merged_daemon_json() {
   daemon_settings | python3 -c '
 import json, sys
@@ -473,11 +474,11 @@ if not isinstance(current, dict):
     sys.exit(f"{path} is not a JSON object")
 ours = json.load(sys.stdin)
 runtimes = {**ours.pop("runtimes"), **current.get("runtimes", {})}
-options = {**current.get("log-opts", {}), **ours.pop("log-opts")}
 execution = ours.pop("exec-opts", [])
 names = [option.partition("=")[0] for option in execution]
 execution += [option for option in current.get("exec-opts", []) if option.partition("=")[0] not in names]
-merged = {**current, **ours, "log-opts": options, "runtimes": runtimes, **({"exec-opts": execution} if execution else {})}
+merged = {**current, **ours, "runtimes": runtimes, **({"exec-opts": execution} if execution else {})}
+merged.pop("default-ulimits", None)
 unchanged = merged == current
 print(text.strip() if unchanged else json.dumps(merged, indent=2))
 ' "$ROOT$DAEMON_JSON"

@@ -253,13 +253,16 @@ def test_daemon_json_is_merged_and_the_old_one_kept(encrypted: Path) -> None:
     theirs = {
         "registry-mirrors": ["https://mirror.example.com"],
         "log-opts": {"tag": "{{.Name}}", "max-size": "1g"},
+        "default-ulimits": {"nofile": {"Name": "nofile", "Hard": 1024, "Soft": 1024}},
         "runtimes": {"nvidia": {"path": "nvidia-container-runtime"}, "runsc": {"path": "/opt/runsc"}},
     }
     path = file(encrypted, "etc/docker/daemon.json", json.dumps(theirs))
     run(encrypted, "--role", "control", "--apply")
     merged = json.loads(path.read_text())
     assert merged["registry-mirrors"] == theirs["registry-mirrors"]
-    assert merged["log-opts"] == {"tag": "{{.Name}}", "max-size": "10m", "max-file": "3"}
+    # Docker would add more to every container, and Pulumi replace them all for it.
+    assert merged["log-opts"] == {"max-size": "10m", "max-file": "3"}
+    assert "default-ulimits" not in merged
     assert merged["runtimes"] == theirs["runtimes"]
     assert merged["data-root"] == "/srv/agentic-mesh/docker"
     assert json.loads(path.with_name("daemon.json.before-agentic-mesh").read_text()) == theirs
