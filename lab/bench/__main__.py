@@ -13,12 +13,12 @@ from typing import Final
 from engine.page import write_section
 from engine.root import CHECKOUT
 from lab import nodes
-from lab.bench import failover, latency, memory, renewal, streams
+from lab.bench import failover, latency, memory, renewal, rest, streams
 from lab.bench.places import Lab
 from lab.machine import LabError, check_machine
 from lab.session import Session, open_session
 
-_PARTS: Final = ("latency", "streams", "failover", "renewal", "memory", "start-up")
+_PARTS: Final = ("latency", "streams", "failover", "renewal", "memory", "start-up", "rest", "boot")
 
 
 def main() -> int:
@@ -68,6 +68,8 @@ def _measure(session: Session, part: str, args: argparse.Namespace) -> list[str]
         "failover": lambda: failover.measure(lab, args.rounds),
         "renewal": renewed,
         "memory": lambda: memory.measure(lab),
+        "rest": lambda: rest.measure(lab, 3 * args.seconds),
+        "boot": lambda: rest.boot(lab),
         "start-up": lambda: [memory.start_up(lab, args.rounds)],
     }
     made = f"{os.cpu_count()} cores that also ran both nodes and the load, {platform.system()} {platform.machine()}"
