@@ -8,8 +8,12 @@ from pathlib import Path
 from components.platform import interrupted
 
 ROOT = Path(__file__).parents[2]
+LIMIT = 60
+"""Seconds, for a machine that is busy."""
+# A shell starts what runs in its background with SIGINT ignored, and children inherit that.
 PROGRAM = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path.insert(0, {root!r})
 from components.platform.interrupted import explain_interrupt
 explain_interrupt()
@@ -28,7 +32,10 @@ def stopped(script: Path) -> tuple[int, str]:
         assert process.stdout
         assert process.stdout.readline() == "ready\n"
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate()
+        try:
+            _, errors = process.communicate(timeout=LIMIT)
+        finally:
+            process.kill()
     return process.returncode, errors
 
 
