@@ -6,7 +6,7 @@ the tailnet's policy and keys. What stands in:
 - the program is an inline program of the Automation API, since the engine that is built here has no language host;
 - providers are the lab's, by the engine's own option: the tailnet's API is a file;
 - an `up` of a whole stack is a preview, since there are no two hosts;
-- `make setup` and what runs as root on the hosts is not run here; `tests/unit/test_prepare_node.py` does the latter.
+- `make setup` and what runs as root on the hosts is not run here; `tests/unit/test_prepare_node*.py` do the latter.
 """
 
 import os

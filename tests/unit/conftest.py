@@ -1,8 +1,11 @@
 """Fixtures of the unit tests."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.unit.mocks import Mocks
+from tests.unit.prepare_node import DEBIAN, file
 from tests.unit.program import Program
 from tests.unit.samples import nodes
 
@@ -63,3 +66,21 @@ def program(request: pytest.FixtureRequest) -> Program:
     """The program of either node."""
     found: Program = request.getfixturevalue(request.param)
     return found
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Path:
+    """A freshly installed Debian 12: nothing but its name."""
+    file(tmp_path, "etc/os-release", DEBIAN)
+    return tmp_path
+
+
+@pytest.fixture
+def encrypted(bare: Path) -> Path:
+    """The same with an encrypted volume already mounted at the data root."""
+    file(bare, "proc/mounts", "/dev/sda1 / ext4 rw 0 0\n/dev/mapper/data /srv/agentic-mesh ext4 rw 0 0\n")
+    file(bare, "dev/dm-0", "")
+    (bare / "dev/mapper").mkdir()
+    (bare / "dev/mapper/data").symlink_to("../dm-0")
+    file(bare, "sys/class/block/dm-0/dm/uuid", "CRYPT-LUKS2-0123-data\n")
+    return bare
