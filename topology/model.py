@@ -281,6 +281,3 @@ class Edge:
     def crosses(self) -> bool:
         """Whether it goes over the tailnet."""
         return self.caller.node != self.callee.node
-
-
-EgressGroups = Mapping[str, tuple[str, ...]]

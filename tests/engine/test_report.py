@@ -24,6 +24,7 @@ def outcome() -> Outcome:
         services={
             "vllm": {"address": "100.64.1.1:8000", "gpu": "9 of 24 GiB", "callers": ["litellm", "kong"]},
             "qdrant": {"address": "100.64.1.1:6333", "gpu": "-", "callers": []},
+            "gateway": {"host_memory": "61.5 of 64 GiB"},
         },
     )
 
@@ -33,6 +34,13 @@ def test_services_come_in_the_tables_order_with_what_the_topology_says() -> None
     assert (vllm.service, vllm.gpu, vllm.callers) == ("vllm", "9 of 24 GiB", ["litellm", "kong"])
     assert (vllm.image, vllm.pinned) == ("vllm/vllm-openai:v1", "yes")
     assert (qdrant.service, qdrant.pinned) == ("qdrant", "no")
+
+
+def test_what_of_the_host_s_memory_is_promised_is_shown() -> None:
+    plan = outcome()
+    text = render([plan], service_rows([plan]), [], PAINT)
+    assert "HOST'S MEMORY" in text
+    assert "61.5 of 64 GiB" in text
 
 
 def test_a_clean_plan_says_so() -> None:

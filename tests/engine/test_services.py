@@ -27,3 +27,9 @@ def test_the_gateway_stands_in_the_table_too() -> None:
         "100.64.1.2"
         in planned_facts("oracle1", {"agentic-mesh:domain": "mesh.example.com"}, KEYS)["gateway"]["address"]
     )
+
+
+def test_the_gateway_s_facts_say_what_of_the_host_s_memory_is_promised() -> None:
+    facts = planned_facts("thanos", {"agentic-mesh:hostMemoryGib": "96"}, KEYS)
+    promised, _, host = str(facts["gateway"]["host_memory"]).partition(" of ")
+    assert (32 < float(promised) < 96, host) == (True, "96 GiB")

@@ -4,7 +4,7 @@ import contextlib
 import json
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -166,11 +166,6 @@ def changes(outcome: Outcome) -> dict[str, int]:
 def replaced(before: Mapping[str, tuple[str, str]], after: Mapping[str, tuple[str, str]]) -> set[str]:
     """Containers that are new, or other ones than before."""
     return {name for name, (identifier, _) in after.items() if before.get(name, ("",))[0] != identifier}
-
-
-def services_of(containers: Sequence[str]) -> set[str]:
-    """The names without the prefix."""
-    return {name.removeprefix(f"{PREFIX}-") for name in containers}
 
 
 def _opened(value: Any) -> Any:

@@ -34,7 +34,6 @@ MADE: Final = (
     ("tls:index/locallySignedCert:LocallySignedCert", "validityEndTime"),
 )
 """Outputs that providers make up and the program goes on with."""
-_SHARED: Final = shared(SECRETS, Graph(SERVICES, NODES))
 SHARED: Final = {
     "authorityCertificate": AUTHORITY.certificate,
     "authorityKey": AUTHORITY.key,

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from render.gpu import SHARE_FILE, share_environment, share_files
+from tests.unit.program import Program
 from tests.unit.samples import settings
 
 CUDA = """
@@ -79,6 +80,13 @@ def test_without_a_share_nothing_changes(tmp_path: Path) -> None:
     found = run(tmp_path)
     assert found["fractions"] == []
     assert found["seen"] == [[20 * GIB, 24 * GIB]] * 2
+
+
+def test_speech_models_leave_the_card_when_nobody_speaks(thanos: Program) -> None:
+    """Nothing else limits them: their runtimes know no share."""
+    told = dict(entry.split("=", 1) for entry in thanos.app("whisper").inputs["envs"])
+    for name in ("STT_MODEL_TTL", "TTS_MODEL_TTL"):
+        assert 0 < int(told[name]) <= 300
 
 
 @pytest.mark.parametrize(("share", "told"), [(6, {"GPU_SHARE_GIB": "6", "PYTHONPATH": "/config"}), (0, {})])

@@ -57,6 +57,16 @@ def test_the_whole_program_stops_there() -> None:
         Program("thanos", hostMemoryGib=32)
 
 
+def test_the_preflight_compares_it_with_the_host() -> None:
+    def script(**config: bool) -> str:
+        [probe] = [c for c in Program("thanos", **config).running if c.inputs["name"].endswith("preflight-host")]
+        return str(probe.inputs["command"][2])
+
+    assert "the plan counts on 64 GiB" in script()
+    # The lab's two nodes are on one machine.
+    assert "MemTotal" not in script(allowSmallHost=True)
+
+
 def test_a_limit_of_the_settings_is_the_container_s() -> None:
     program = Program("oracle1", memoryMib={"qdrant-replica": 1024}, hostMemoryGib=24)
     assert program.app("qdrant-replica").inputs["memory"] == 1024

@@ -13,6 +13,7 @@ import pytest
 from lab.images import outside
 from lab.images.standins import embeddings, faults, images, ocr, speech, vllm
 from lab.images.standins.common import Service
+from tests.contracts.upstream_facts import read
 from tests.lab.images.conftest import Client
 
 Serve = Callable[[Service], Client]
@@ -103,6 +104,14 @@ def test_vllm_knows_its_model_alone_and_counts(chat: Client) -> None:
 @pytest.fixture
 def vectors(serve: Serve) -> Client:
     return serve(embeddings.make("BAAI/bge-m3", "k", embeddings.Limits(inputs=4, tokens=64, bytes=4000)))
+
+
+def test_the_embedding_server_s_own_limits_are_those_of_upstream_s_file() -> None:
+    flags, limits = read("embeddings").flags, embeddings.Limits()
+    assert limits.inputs == flags["--max-client-batch-size"].get("default")
+    assert limits.permits == flags["--max-concurrent-requests"].get("default")
+    assert limits.tokens == flags["--max-batch-tokens"].get("default")
+    assert limits.bytes == flags["--payload-limit"].get("default")
 
 
 def test_embeddings_have_the_size_of_the_model_that_is_stood_in_for(vectors: Client) -> None:
