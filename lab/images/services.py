@@ -14,8 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from lab.images.entry import Entry, stand_in
-from topology.catalog import SERVICES
+from lab.images.entry import Entry
 from topology.images import BUILDS
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -60,10 +59,8 @@ def requirements(key: str) -> Path:
 
 
 def own_entry(key: str) -> Entry:
-    """The real service, or a placeholder while there is nothing to run."""
+    """The real service."""
     folder, layout = ROOT / BUILDS[key], LAYOUTS[key]
-    if not requirements(key).exists() or not (folder / layout.package / "__main__.py").exists():
-        return _placeholder(key)
     start = dockerfile((folder / "Dockerfile").read_text())
     return replace(
         start,
@@ -76,13 +73,6 @@ def own_entry(key: str) -> Entry:
         # The API that the agents call and the store that backups go to are outside; both have the lab's certificates.
         trusts_lab=True,
     )
-
-
-def _placeholder(key: str) -> Entry:
-    service = next(s for s in SERVICES if s.image == key)
-    entry = stand_in("service", f"/usr/local/bin/{key}", reason="a placeholder: the service cannot be started yet")
-    env = {"STAND_IN_FOR": key, "STAND_IN_PORT": str(service.probe.port), "STAND_IN_PROBE": str(service.probe.path)}
-    return replace(entry, env=env)
 
 
 def dockerfile(text: str) -> Entry:
