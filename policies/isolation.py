@@ -144,8 +144,8 @@ def no_new_privileges(type_: str, props: Props) -> Iterator[str]:
     it = subject(props)
     options = listed(props, "securityOpts")
     if _NO_NEW_PRIVILEGES not in options:
-        mend = f'set security_opts=["{_NO_NEW_PRIVILEGES}"]'
-        yield finding(it.name, f"security_opts lack {_NO_NEW_PRIVILEGES}", mend)
+        fix = f'set security_opts=["{_NO_NEW_PRIVILEGES}"]'
+        yield finding(it.name, f"security_opts lack {_NO_NEW_PRIVILEGES}", fix)
     for option in options:
         if not isinstance(option, str) or option.replace(":", "=") in _UNCONFINED:
             yield finding(it.name, f"security_opts hold {show(option)}", "take it out and keep Docker's confinement")

@@ -31,7 +31,7 @@ def refused(config: dict[str, Any], stack: str = "oracle1") -> str:
     return str(error.value)
 
 
-def mends(message: str, key: str, stack: str = "oracle1", *, remove: bool = False) -> bool:
+def fixes(message: str, key: str, stack: str = "oracle1", *, remove: bool = False) -> bool:
     """Whether it names the key, what is allowed, and a whole command that sets it, or removes what has no place.
 
     A secret's command asks for the value: in an argument it would stay in the shell's history.
@@ -41,11 +41,9 @@ def mends(message: str, key: str, stack: str = "oracle1", *, remove: bool = Fals
     command = "rm" if remove else "set --secret" if secret else "set"
     path = " --path" if "." in key else ""
     example = "" if secret or remove else r" '[^\n]+'"
-    mend = rf"  Mend it with: pulumi config {command}{path} 'agentic-mesh:{re.escape(key)}'{example} --stack {stack}"
+    fix = rf"  Fix it with: pulumi config {command}{path} 'agentic-mesh:{re.escape(key)}'{example} --stack {stack}"
     return (
-        first.startswith(f"agentic-mesh:{key} is ")
-        and ". Allowed: " in first
-        and re.fullmatch(mend, second) is not None
+        first.startswith(f"agentic-mesh:{key} is ") and ". Allowed: " in first and re.fullmatch(fix, second) is not None
     )
 
 
@@ -182,7 +180,7 @@ def test_a_wrong_value(key: str, value: Any) -> None:
     named = message.removeprefix("agentic-mesh:").partition(" is ")[0]
     assert named.partition(".")[0] == key
     # On AWS the program makes this credential.
-    assert mends(message, named, remove=key in ("backupAccessKey", "backupSecretKey"))
+    assert fixes(message, named, remove=key in ("backupAccessKey", "backupSecretKey"))
     if key in SECRETS:
         assert value.strip() not in message
         assert f"agentic-mesh:{key} is (hidden)." in message
@@ -194,7 +192,7 @@ def test_a_wrong_value(key: str, value: Any) -> None:
     ids=lambda part: str(part)[:40],
 )
 def test_a_wrong_value_below_a_key(path: str, value: Any) -> None:
-    assert mends(refused(below(path, value)), path)
+    assert fixes(refused(below(path, value)), path)
 
 
 @pytest.mark.parametrize(
@@ -224,7 +222,7 @@ def test_an_unknown_key_names_the_nearest_and_how_to_remove_it() -> None:
     message = refused({"gpuMemory": "24"})
     assert message.startswith("agentic-mesh:gpuMemory is not a setting. Did you mean 'gpuMemoryGib'?")
     assert all(key in message for key in KEYS)
-    assert message.endswith("  Mend it with: pulumi config rm 'agentic-mesh:gpuMemory' --stack oracle1")
+    assert message.endswith("  Fix it with: pulumi config rm 'agentic-mesh:gpuMemory' --stack oracle1")
 
 
 @pytest.mark.parametrize(
@@ -249,12 +247,12 @@ def test_keys_of_other_programs_are_none_of_ours() -> None:
 @pytest.mark.parametrize("key", ["claudeApiKey", "openrouterApiKey", "domain"])
 def test_a_control_node_needs_its_keys(key: str) -> None:
     message = refused({key: None})
-    assert mends(message, key)
+    assert fixes(message, key)
     assert message.startswith(f"agentic-mesh:{key} is not set.")
 
 
 def test_an_empty_key_is_a_missing_key() -> None:
-    assert mends(refused({"claudeApiKey": "  "}), "claudeApiKey")
+    assert fixes(refused({"claudeApiKey": "  "}), "claudeApiKey")
 
 
 def test_a_gpu_node_needs_nothing() -> None:
@@ -266,7 +264,7 @@ def test_a_gpu_node_needs_nothing() -> None:
 
 def test_a_stack_of_no_known_node() -> None:
     message = refused({}, stack="prod")
-    assert mends(message, "node", "prod")
+    assert fixes(message, "node", "prod")
     assert "'prod'. Allowed: one of thanos, oracle1." in message
     assert settings("prod", node="oracle1").node == NODES[1]
 
@@ -274,13 +272,13 @@ def test_a_stack_of_no_known_node() -> None:
 def test_two_nodes_on_one_address() -> None:
     nodes = {"thanos": ROLE, "oracle1": {**ROLE, "role": "control"}}
     message = refused({"nodes": nodes})
-    assert mends(message, "nodes.thanos.address")
+    assert fixes(message, "nodes.thanos.address")
     assert "an address of its own for each node" in message
 
 
 def test_gpu_shares_that_do_not_fit_the_card() -> None:
     message = refused({"gpuMemoryGib": "16"}, stack="thanos")
-    assert mends(message, "gpuShares", "thanos")
+    assert fixes(message, "gpuShares", "thanos")
     assert "the others take 14 of 16 GiB and leave 2 GiB, while vllm needs 8" in message
     assert "agentic-mesh:gpuShares is {'comfyui': 14.0}" in refused({"gpuShares": {"comfyui": 14}})
 
@@ -307,7 +305,7 @@ def test_the_share_is_a_fraction_rounded_down() -> None:
 
 def test_ports_that_clash() -> None:
     message = refused({"ports": {"vllm": 8001, "comfyui": 18003}})
-    assert mends(message, "ports")
+    assert fixes(message, "ports")
     assert "'vllm' and 'embeddings' both have port 8001 on gpu nodes" in message
     assert settings("thanos", ports={"qdrant-replica": 16334}).ports == {"qdrant-replica": 16334}
 
@@ -315,16 +313,16 @@ def test_ports_that_clash() -> None:
 def test_a_store_of_ones_own_needs_its_host_and_keys() -> None:
     own = {"provider": "s3", "endpoint": "s3.example.com"}
     keys: dict[str, Any] = {"backupAccessKey": "access", "backupSecretKey": "secret"}
-    assert mends(refused({"backup": {"provider": "s3"}, **keys}), "backup.endpoint")
+    assert fixes(refused({"backup": {"provider": "s3"}, **keys}), "backup.endpoint")
     for key in keys:
-        assert mends(refused({"backup": own, **keys, key: None}), key)
+        assert fixes(refused({"backup": own, **keys, key: None}), key)
     store = settings(backup=own, **keys).backup
     assert store.host("thanos") == "s3.example.com"
 
 
 def test_a_store_on_aws_takes_no_keys() -> None:
     message = refused({"backupAccessKey": "access-of-mine"})
-    assert mends(message, "backupAccessKey", remove=True)
+    assert fixes(message, "backupAccessKey", remove=True)
     assert "access-of-mine" not in message
 
 
@@ -334,7 +332,7 @@ def test_a_certificate_comes_with_its_key(key: str) -> None:
         "edgeCertificate": "-----BEGIN CERTIFICATE-----\n",
         "edgeCertificateKey": "-----BEGIN KEY-----\nx y\n-",
     }
-    assert mends(refused({**both, key: None}), key)
+    assert fixes(refused({**both, key: None}), key)
     assert settings(**both).edge_certificate_key == Secret(both["edgeCertificateKey"])
 
 
@@ -393,8 +391,8 @@ def test_what_is_given_is_read() -> None:
 def test_a_cloud_model_without_a_price_is_refused(key: str) -> None:
     message = refused({"models": {key: "owner/name"}, "prices": {"other": {"inputUsd": 1, "outputUsd": 2}}})
     assert "a price of owner/name too" in message
-    assert mends(message, "prices")
-    # The command of the mend holds the prices that are there.
+    assert fixes(message, "prices")
+    # The command of the fix holds the prices that are there.
     given = json.loads(message.split("'agentic-mesh:prices' '")[1].split("' --stack")[0])
     assert set(given) == {"other", "owner/name"}
     read = settings(models={key: "owner/name"}, prices=given)
@@ -458,7 +456,7 @@ def test_an_empty_variable_is_none() -> None:
 def test_a_wrong_variable_is_refused_as_the_key_is() -> None:
     with pytest.raises(SettingsError) as error:
         settings(environment={"N8N_WEBHOOK_URL": "http://x"})
-    assert mends(str(error.value), "n8nWebhookUrl")
+    assert fixes(str(error.value), "n8nWebhookUrl")
 
 
 @pytest.mark.parametrize("key", sorted(SECRETS))
@@ -467,7 +465,7 @@ def test_a_secret_stored_in_plain_is_refused(key: str) -> None:
     with pytest.raises(SettingsError) as error:
         load("oracle1", plain, {}, frozenset(plain) - {f"agentic-mesh:{key}"})
     message = str(error.value)
-    assert mends(message, key)
+    assert fixes(message, key)
     assert "stored encrypted with --secret" in message
     assert "plain-value-of-mine" not in message
     assert "is not set" not in message
