@@ -87,7 +87,7 @@ def _say_nothing(
 
 
 def project_program(project: Path) -> Callable[[], None]:
-    """The project's `__main__.py` as a function whose failures are one message where people can mend them."""
+    """The project's `__main__.py` as a function whose failures are one message where people can fix them."""
 
     def program() -> None:
         try:
@@ -119,7 +119,7 @@ def _service_facts(stack: str) -> Facts:
 
 
 def _explain(error: Exception, project: Path) -> str:
-    """A wrong setting is the user's to mend and says it all itself; anything else is a bug and shows where it was."""
+    """A wrong setting is the user's to fix and says it all itself; anything else is a bug and shows where it was."""
     if any(cls.__name__ == "SettingsError" for cls in type(error).__mro__):
         return str(error)
     frames = traceback.extract_tb(error.__traceback__)

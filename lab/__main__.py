@@ -69,7 +69,7 @@ def running_node(folder: Path, name: str) -> Node:
     """A node of the lab that is up."""
     node = next(node for node in nodes_of(folder) if node.name == name)
     if not succeeds(*in_namespace(node.namespace, "true")):
-        raise LabError(f"the lab is not up: there is no {name}\n  mend: make lab")
+        raise LabError(f"the lab is not up: there is no {name}\n  fix: make lab")
     return node
 
 

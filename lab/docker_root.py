@@ -18,7 +18,7 @@ from typing import Final
 from lab.images.client import debian_mirror, run
 
 SUITE: Final = "trixie"
-PACKAGES: Final = ("containerd", "docker-cli", "docker.io", "iptables", "kmod", "runc", "runsc")
+PACKAGES: Final = ("containerd", "docker-cli", "docker.io", "iptables", "kmod", "procps", "runc", "runsc")
 PATH: Final = "/usr/sbin:/usr/bin"
 _RUNSC: Final = """#!/bin/sh
 # It takes a network namespace with /proc/sys/net/core/rmem_default for this machine's own, and starts no network stack

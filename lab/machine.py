@@ -1,4 +1,4 @@
-"""What the lab needs of the machine, checked before anything is made; each lack is named with its mend."""
+"""What the lab needs of the machine, checked before anything is made; each lack is named with its fix."""
 
 from __future__ import annotations
 

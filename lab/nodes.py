@@ -115,4 +115,4 @@ def refuse_other(folder: Path) -> None:
     owner = _owner()
     if owner is None or owner == folder or not any(daemons.answers(node) for node in nodes(owner)):
         return
-    raise LabError(f"a lab is up already, in {owner}\n  mend: python -m lab --folder {owner} down")
+    raise LabError(f"a lab is up already, in {owner}\n  fix: python -m lab --folder {owner} down")

@@ -116,6 +116,6 @@ def _program() -> Path:
     if not found.is_file():
         on_path = shutil.which("weed")
         if on_path is None:
-            raise LabError("the S3 server `weed` is missing\n  mend: make setup")
+            raise LabError("the S3 server `weed` is missing\n  fix: make setup")
         found = Path(on_path)
     return found

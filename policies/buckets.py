@@ -59,11 +59,11 @@ def protected_buckets(resources: Sequence[Resource]) -> Iterator[tuple[str, str]
             continue
         if bucket.props.get("objectLockEnabled") is not True:
             yield bucket.urn, finding(bucket.name, "it is made without object lock", "set object_lock_enabled=True")
-        for type_, (what, mend, holds) in _PROTECTIONS.items():
+        for type_, (what, fix, holds) in _PROTECTIONS.items():
             parts = [part for part in resources if part.type == type_ and _belongs(part, bucket)]
             if not any(holds(part) for part in parts):
                 class_name = type_.rpartition(":")[2]
-                yield bucket.urn, finding(bucket.name, what, f"give it an aws.s3.{class_name} {mend}")
+                yield bucket.urn, finding(bucket.name, what, f"give it an aws.s3.{class_name} {fix}")
 
 
 def _belongs(part: Resource, bucket: Resource) -> bool:

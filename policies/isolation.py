@@ -21,7 +21,8 @@ _OTHER_PROGRAMS: Final = ("docker:index/service:Service", "docker:index/plugin:P
 _SOCKETS: Final = ("docker.sock", "containerd.sock", "podman.sock", "crio.sock")
 _SOCKET_FOLDERS: Final = ("/", "/run", "/var/run", "/var", "/run/containerd")
 _LEAST_FOREIGN_ID: Final = 60000
-"""Users and groups from here on are nobody's on a host: Debian gives services and people lower ones."""
+"""Users and groups from this id on are in no group that may use Docker's socket: Debian gives people and packaged
+services lower ids."""
 _UNCONFINED: Final = ("seccomp=unconfined", "apparmor=unconfined", "label=disable", "systempaths=unconfined")
 _NO_NEW_PRIVILEGES: Final = "no-new-privileges=true"
 
@@ -74,7 +75,7 @@ def no_docker_socket(type_: str, props: Props) -> Iterator[str]:
         if isinstance(path, Unknown):
             continue  # refused by the rule on host mounts, which asks for plain paths
         folder = path.rstrip("/") or "/"
-        if folder == "/" and _looks_as_anybody(props):
+        if folder == "/" and _reads_as_nobody(props):
             continue
         if folder.endswith(_SOCKETS) or (folder in _SOCKET_FOLDERS and path in host_paths(props)):
             yield finding(
@@ -84,11 +85,12 @@ def no_docker_socket(type_: str, props: Props) -> Iterator[str]:
             )
 
 
-def _looks_as_anybody(props: Props) -> bool:
-    """Whether the container sees what any user of the host may read, and no more: its sockets stay shut to it.
+def _reads_as_nobody(props: Props) -> bool:
+    """Whether the container can only read what any user of the host may read, and so cannot open Docker's socket.
 
-    An exporter that measures the host's disks has to see where they are mounted. Docker's socket is root's and its
-    group's, so that a user that is neither, without capabilities, cannot open it although it sees it.
+    An exporter that measures the host's disks has to see where they are mounted. Only root and the group `docker` may
+    connect to Docker's socket: a container with another user and group and without capabilities sees it and cannot use
+    it. Sockets that are open to every user of the host stay open to it.
     """
     user, _, group = str(props.get("user") or "0").partition(":")
     capabilities = props.get("capabilities") or {}
@@ -101,6 +103,7 @@ def _looks_as_anybody(props: Props) -> bool:
         and "ALL" in listed(capabilities, "drops")
         and not listed(capabilities, "adds")
         and bool(roots)
+        and not any(mount.get("source") == "/" for mount in listed(props, "mounts"))
         and all(volume.get("readOnly") is True for volume in roots)
     )
 
@@ -144,8 +147,8 @@ def no_new_privileges(type_: str, props: Props) -> Iterator[str]:
     it = subject(props)
     options = listed(props, "securityOpts")
     if _NO_NEW_PRIVILEGES not in options:
-        mend = f'set security_opts=["{_NO_NEW_PRIVILEGES}"]'
-        yield finding(it.name, f"security_opts lack {_NO_NEW_PRIVILEGES}", mend)
+        fix = f'set security_opts=["{_NO_NEW_PRIVILEGES}"]'
+        yield finding(it.name, f"security_opts lack {_NO_NEW_PRIVILEGES}", fix)
     for option in options:
         if not isinstance(option, str) or option.replace(":", "=") in _UNCONFINED:
             yield finding(it.name, f"security_opts hold {show(option)}", "take it out and keep Docker's confinement")

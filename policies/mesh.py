@@ -24,15 +24,15 @@ def behind_proxies(resources: Sequence[Resource]) -> Iterator[tuple[str, str]]:
         return
     graph = graph_of(resources)
     if graph is None:
-        mend = f'label the gateway {NODES}="name:role:address,..." with every node'
-        yield "", finding("stack", "no gateway says which nodes there are, so that no allow-list can be checked", mend)
+        fix = f'label the gateway {NODES}="name:role:address,..." with every node'
+        yield "", finding("stack", "no gateway says which nodes there are, so that no allow-list can be checked", fix)
     proxies = {(it.service, it.node) for _, it in containers if it.part == PROXY}
     for resource, it in containers:
         if it.part == APP and (it.service, it.node) not in proxies:
             yield resource.urn, finding(it.name, f"{it.service} has no proxy on {it.node}", "make it as a Pod")
         if graph is not None and not _belongs(graph, it):
-            mend = f"make it on a node of its role, and name every node in the gateway's label {NODES}"
-            yield resource.urn, finding(it.name, f"{it.service} does not belong on {it.node}", mend)
+            fix = f"make it on a node of its role, and name every node in the gateway's label {NODES}"
+            yield resource.urn, finding(it.name, f"{it.service} does not belong on {it.node}", fix)
 
 
 def equal_allow_lists(resources: Sequence[Resource]) -> Iterator[tuple[str, str]]:
@@ -47,12 +47,12 @@ def equal_allow_lists(resources: Sequence[Resource]) -> Iterator[tuple[str, str]
             continue
         texts = list(_configurations(resource, it, containers))
         if not texts:
-            mend = f"fill its config volume by a loader of the same service and node, with a file {_FILE[1:]}"
-            yield resource.urn, finding(it.name, "no loader brings the configuration that it reads", mend)
+            fix = f"fill its config volume by a loader of the same service and node, with a file {_FILE[1:]}"
+            yield resource.urn, finding(it.name, "no loader brings the configuration that it reads", fix)
         for text in texts:
             for what in _problems(resource, it, graph, text, kinds):
-                mend = "render it by render/envoy from the graph, and change topology/ where the graph is wrong"
-                yield resource.urn, finding(it.name, what, mend)
+                fix = "render it by render/envoy from the graph, and change topology/ where the graph is wrong"
+                yield resource.urn, finding(it.name, what, fix)
 
 
 def _problems(resource: Resource, it: Subject, graph: Graph, text: Any, kinds: dict[str, str]) -> Iterator[str]:

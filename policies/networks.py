@@ -88,8 +88,8 @@ def right_networks(resources: Sequence[Resource]) -> Iterator[tuple[str, str]]:
         joined = [entry.get("name") for entry in listed(resource.props, "networksAdvanced")]
         # Absent and not known look the same here. A loader has none, which its own rule checks.
         if it.part != LOADER and not any(isinstance(name, str) for name in joined):
-            mend = "join networks by networks_advanced, by the plain name of a network of this stack"
-            yield resource.urn, finding(it.name, "it is on Docker's default bridge, which leads outside", mend)
+            fix = "join networks by networks_advanced, by the plain name of a network of this stack"
+            yield resource.urn, finding(it.name, "it is on Docker's default bridge, which leads outside", fix)
             continue
         for name in joined:
             if isinstance(name, str):

@@ -33,7 +33,7 @@ _SHAPES: Final = {
 _PLAIN_VALUES: Final = re.compile(r"|true|false|on|off|yes|no|none|null|\d{1,6}", re.IGNORECASE)
 _PATH: Final = re.compile(r"(?:file:(?://)?)?/(?:[\w.@-]+/)*[\w.@-]+")
 _ARGUMENT: Final = re.compile(r"--?([A-Za-z][\w-]*)(?:=(.*))?", re.DOTALL)
-_MEND: Final = "hand it over as a file in the pod's config volume"
+_FIX: Final = "hand it over as a file in the pod's config volume"
 
 
 def no_secret_environment(type_: str, props: Props) -> Iterator[str]:
@@ -46,15 +46,15 @@ def no_secret_environment(type_: str, props: Props) -> Iterator[str]:
             yield finding(
                 where,
                 "a variable of its environment is not known at plan time, as generated secrets are",
-                f"state it as plain text; if it is a secret, {_MEND}",
+                f"state it as plain text; if it is a secret, {_FIX}",
             )
             continue
         name, given, value = entry.partition("=")
         name = name if given else "a variable"  # without a value the text may be the secret itself
         if _is_secret_name(name) and _is_literal(value):
-            yield finding(where, f"its environment holds a secret: {name}", f"{_MEND} and name that in {name}_FILE")
+            yield finding(where, f"its environment holds a secret: {name}", f"{_FIX} and name that in {name}_FILE")
         elif shape := shape_of(entry):
-            yield finding(where, f"{name} of its environment holds {shape}", _MEND)
+            yield finding(where, f"{name} of its environment holds {shape}", _FIX)
 
 
 def no_secret_label(type_: str, props: Props) -> Iterator[str]:
@@ -66,9 +66,9 @@ def no_secret_label(type_: str, props: Props) -> Iterator[str]:
         if not isinstance(name, str):
             yield finding(show(props.get("name")), "a label is not known at plan time", "name it as plain text")
         elif _is_secret_name(name) and _is_literal(value):
-            yield finding(show(props.get("name")), f"label {name} holds a secret", f"take it out and {_MEND}")
+            yield finding(show(props.get("name")), f"label {name} holds a secret", f"take it out and {_FIX}")
         elif shape := shape_of(value):
-            yield finding(show(props.get("name")), f"label {name} holds {shape}", f"take it out and {_MEND}")
+            yield finding(show(props.get("name")), f"label {name} holds {shape}", f"take it out and {_FIX}")
 
 
 def no_secret_argument(type_: str, props: Props) -> Iterator[str]:
@@ -80,13 +80,13 @@ def no_secret_argument(type_: str, props: Props) -> Iterator[str]:
         for argument, following in pairwise([*listed(props, key), ""]):
             if not isinstance(argument, str):
                 what = f"an argument of its {key} is not known at plan time, as generated secrets are"
-                yield finding(where, what, f"state it as plain text; if it is a secret, {_MEND}")
+                yield finding(where, what, f"state it as plain text; if it is a secret, {_FIX}")
             elif shape := shape_of(argument):
-                yield finding(where, f"its {key} holds {shape}", _MEND)
+                yield finding(where, f"its {key} holds {shape}", _FIX)
             elif match := _ARGUMENT.fullmatch(argument):
                 value = following if match[2] is None and not str(following).startswith("-") else match[2]
                 if _is_secret_name(match[1]) and _is_literal(value or ""):
-                    yield finding(where, f"its {key} hands over a secret: {match[1]}", _MEND)
+                    yield finding(where, f"its {key} hands over a secret: {match[1]}", _FIX)
 
 
 def long_secrets(type_: str, props: Props) -> Iterator[str]:

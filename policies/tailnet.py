@@ -10,7 +10,7 @@ from policies.values import Props, finding, show
 
 ACL: Final = "tailscale:index/acl:Acl"
 
-_MEND: Final = "name sources, destinations and ports, as the graph of topology/ has them"
+_FIX: Final = "name sources, destinations and ports, as the graph of topology/ has them"
 
 
 def closed_acl(type_: str, props: Props) -> Iterator[str]:
@@ -23,11 +23,11 @@ def closed_acl(type_: str, props: Props) -> Iterator[str]:
         yield finding(name, problem, "render it as JSON from the topology, which is known at plan time")
         return
     if not policy.get("grants") and not policy.get("acls"):
-        yield finding(name, "it has no grants", _MEND)
+        yield finding(name, "it has no grants", _FIX)
     for section, open_to in (("grants", _open_grant), ("acls", _open_rule), ("ssh", _open_ssh)):
         for index, rule in enumerate(_entries(policy, section)):
             for what in open_to(rule):
-                yield finding(name, f"{section}[{index}] accepts {what}", _MEND)
+                yield finding(name, f"{section}[{index}] accepts {what}", _FIX)
 
 
 def tested_acl(type_: str, props: Props) -> Iterator[str]:

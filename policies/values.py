@@ -108,9 +108,9 @@ def show(value: Any) -> str:
     return str(value) if isinstance(value, str) else repr(value)
 
 
-def finding(name: str, what: str, mend: str) -> str:
-    """The message of a violation: where, what, and the mend."""
-    return f"{name}: {what}. Mend: {mend}."
+def finding(name: str, what: str, fix: str) -> str:
+    """The message of a violation: where, what, and the fix."""
+    return f"{name}: {what}. Fix: {fix}."
 
 
 @dataclass(frozen=True, kw_only=True)

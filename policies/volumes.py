@@ -27,11 +27,11 @@ def read_only_binds(type_: str, props: Props) -> Iterator[str]:
         if not isinstance(path, str):
             yield finding(it.name, f"a mounted path is {show(path)}", "name a docker.Volume, or the path as plain text")
         elif read_only is not True and it.part != PREFLIGHT:  # `known_binds` gives it the data root and no other path
-            mend = "use a docker.Volume under the data root, or mount it read-only"
-            yield finding(it.name, f"it can write to {path} on the host", mend)
+            fix = "use a docker.Volume under the data root, or mount it read-only"
+            yield finding(it.name, f"it can write to {path} on the host", fix)
         elif not it.waived(Rule.HOST_MOUNT):
-            mend = "take the mount out, or give the service a HostMount and waive Rule.HOST_MOUNT in topology/"
-            yield finding(it.name, f"it mounts {path} of the host", mend)
+            fix = "take the mount out, or give the service a HostMount and waive Rule.HOST_MOUNT in topology/"
+            yield finding(it.name, f"it mounts {path} of the host", fix)
 
 
 def _binds(props: Props) -> Iterator[tuple[Any, Any]]:
@@ -88,13 +88,13 @@ def encrypted_volumes(resources: Sequence[Resource]) -> Iterator[tuple[str, str]
     for name, problem in problems.items():
         if problem and _device(volumes[name]) is not None:
             yield volumes[name].urn, finding(name, problem, f"put it under {root}")
-    mend = f'make it a docker.Volume with driver_opts type "none", o "bind" and device a folder under {root}'
+    fix = f'make it a docker.Volume with driver_opts type "none", o "bind" and device a folder under {root}'
     for resource, it in _containers(resources):
         for name, read_only in _named_mounts(resource.props):
             if name not in volumes:
-                yield resource.urn, finding(it.name, f"volume {show(name)} is none of this stack's", mend)
+                yield resource.urn, finding(it.name, f"volume {show(name)} is none of this stack's", fix)
             elif it.runs and read_only is not True and problems[name] and _device(volumes[name]) is None:
-                yield resource.urn, finding(it.name, f"it writes to volume {name}: {problems[name]}", mend)
+                yield resource.urn, finding(it.name, f"it writes to volume {name}: {problems[name]}", fix)
 
 
 def _misplaced(volume: Resource, root: str) -> str:

@@ -13,9 +13,11 @@ def with_secrets(files: Mapping[str, str], *argv: str) -> list[str]:
 
 
 def together(*commands: str) -> list[str]:
-    """A command that runs several programs and ends, with an error, when one of them has ended; Docker restarts all.
+    """A command that runs several programs and exits with status 1 as soon as one of them ends; Docker restarts all.
 
-    For what would otherwise go on with a part of it missing.
+    For programs that are useless, or half of a service, without the others.
     """
-    starts = "".join(f'{command} &\nset -- "$@" "$!"\n' for command in commands)
-    return ["sh", "-c", f'set -u\n{starts}while kill -0 "$@" 2>/dev/null; do sleep 1; done\nexit 1\n']
+    # Each program's own subshell reports its end. Polling with `kill -0` would also find an ended child that the shell
+    # has not reaped yet, which a shell with a built-in `sleep` never does, and bash only fails when all are gone.
+    starts = "".join(f"({command}; kill $$) &\n" for command in commands)
+    return ["sh", "-c", f"trap 'exit 1' TERM\n{starts}wait\nexit 1\n"]

@@ -23,14 +23,14 @@ def preflight_script(
 ) -> str:
     """Checks the host, makes the folders of the data volumes, then idles.
 
-    What is missing is printed with its mend, and looked for again until it is there: only then does the container get
+    What is missing is printed with its fix, and looked for again until it is there: only then does the container get
     healthy, so that the deploy stops and `docker logs agentic-mesh-preflight-host` says why. `folders` are
     (path, uid, gid), `address` and `port` where the container's own port 8080 is published, `cpus` and
     `memory_gib` what the services count on, None: not looked at; `encrypted` is False in the lab alone.
     """
     root = shlex.quote(data_root)
     lines = [
-        'miss() { echo "MISSING: $1"; echo "  mend: $2"; }',
+        'miss() { echo "MISSING: $1"; echo "  fix: $2"; }',
         # What Docker stores is on the device behind /etc/hostname, the data root on the device mounted there.
         "device_of() { awk -v at=\"$1\" '$5 == at { print $3 }' /proc/self/mountinfo | tail -n 1; }",
         "encrypted() {",

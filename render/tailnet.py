@@ -46,7 +46,7 @@ def acl_policy(graph: Graph, operators: Sequence[str]) -> dict[str, Any]:
     for operator in operators:
         _check_operator(operator)
     if not operators:
-        raise ValueError("no operator is named: nobody could reach the nodes to mend them")
+        raise ValueError("no operator is named: nobody could reach the nodes to fix them")
     nodes = [node.name for node in graph.nodes]
     tags = [node_tag(node) for node in nodes]
     clash = {CI_TAG, KEY_OWNER_TAG} & set(tags)

@@ -34,7 +34,7 @@ readonly UPGRADES_FILE=/etc/apt/apt.conf.d/60agentic-mesh-upgrades
 OS_ID="" OS_VERSION="" OS_CODENAME="" ARCHITECTURE=""
 RESTART_DOCKER=no
 STEP=""    # the step at work, for the closing message
-MEND=""    # set by the checks: how to get what is missing
+FIX=""    # set by the checks: how to get what is missing
 REPORT=()  # "state|step|note"
 TEMPORARY=""
 
@@ -79,9 +79,9 @@ TEXT
 
 say() { printf 'prepare-node: %s\n' "$*" >&2; }
 
-# Ends with one error and its mend.
+# Ends with one error and its fix.
 fail() {
-  printf 'error: %s\n  mend: %s\n' "$1" "$2" >&2
+  printf 'error: %s\n  fix: %s\n' "$1" "$2" >&2
   exit "${3:-2}"
 }
 
@@ -212,7 +212,7 @@ has_repository() {
 }
 
 check_base() {
-  MEND="apt-get install ${BASE_PACKAGES[*]}"
+  FIX="apt-get install ${BASE_PACKAGES[*]}"
   installed "${BASE_PACKAGES[@]}"
 }
 
@@ -256,9 +256,9 @@ data_is_encrypted() {
 
 check_data() {
   if [[ -n $DATA_DEVICE ]]; then
-    MEND="--apply opens $DATA_DEVICE and mounts it at $DATA_ROOT; add --format if it is a new, empty device"
+    FIX="--apply opens $DATA_DEVICE and mounts it at $DATA_ROOT; add --format if it is a new, empty device"
   else
-    MEND="name the device: --data-device /dev/DEVICE, with --format if it is new and empty (lsblk lists devices)"
+    FIX="name the device: --data-device /dev/DEVICE, with --format if it is new and empty (lsblk lists devices)"
   fi
   data_is_encrypted || return 1
   [[ -z $DATA_DEVICE || $(mounted_source "$DATA_ROOT") != "/dev/mapper/$MAPPING" ]] || data_tables_are_set
@@ -272,7 +272,7 @@ data_tables_are_set() {
 apply_data() {
   local uuid
   if [[ -z $DATA_DEVICE ]]; then
-    fail "$DATA_ROOT is not on an encrypted volume" "$MEND" 1
+    fail "$DATA_ROOT is not on an encrypted volume" "$FIX" 1
   fi
   require_block_device
   if ! run cryptsetup isLuks "$DATA_DEVICE"; then
@@ -414,11 +414,11 @@ docker_version() {
 check_docker() {
   local version
   version="$(docker_version)"
-  MEND="--apply installs it from Docker's apt repository"
+  FIX="--apply installs it from Docker's apt repository"
   if [[ -z $version ]]; then
     return 1
   fi
-  MEND="this is $version; 25.0.5 or 26 and later are needed: --apply updates it from Docker's apt repository"
+  FIX="this is $version; 25.0.5 or 26 and later are needed: --apply updates it from Docker's apt repository"
   docker_is_fixed "$version"
 }
 
@@ -505,9 +505,9 @@ except (OSError, ValueError, AttributeError):
 }
 
 check_daemon() {
-  MEND="--apply merges data-root, log limits, live-restore, the runsc runtime"
-  if [[ $ROLE == gpu ]]; then MEND+=", the cgroup driver"; fi
-  MEND+=" into $DAEMON_JSON"
+  FIX="--apply merges data-root, log limits, live-restore, the runsc runtime"
+  if [[ $ROLE == gpu ]]; then FIX+=", the cgroup driver"; fi
+  FIX+=" into $DAEMON_JSON"
   if [[ -z $(command -v python3) ]]; then
     return 1
   fi
@@ -533,7 +533,7 @@ containerd_root_line() { printf 'root = "%s/containerd"\n' "$DATA_ROOT"; }
 
 # Docker 29 and later keep images and container layers with containerd, outside Docker's data-root.
 check_containerd() {
-  MEND="--apply sets \`root\` in $CONTAINERD_CONFIG, since newer Docker keeps images with containerd"
+  FIX="--apply sets \`root\` in $CONTAINERD_CONFIG, since newer Docker keeps images with containerd"
   has_table_line "$CONTAINERD_CONFIG" "$(containerd_root_line)"
 }
 
@@ -550,7 +550,7 @@ drop_in() { printf '[Unit]\nRequiresMountsFor=%s\n' "$DATA_ROOT"; }
 
 # With the volume still shut, Docker would otherwise start anew on the unencrypted folder below it.
 check_drop_in() {
-  MEND="--apply makes Docker and containerd wait until $DATA_ROOT is mounted"
+  FIX="--apply makes Docker and containerd wait until $DATA_ROOT is mounted"
   file_is "/etc/systemd/system/docker.service.d/$DROP_IN" "$(drop_in)" &&
     file_is "/etc/systemd/system/containerd.service.d/$DROP_IN" "$(drop_in)"
 }
@@ -566,7 +566,7 @@ apply_drop_in() {
 # --- gVisor and the GPU --------------------------------------------------------------------------------------------
 
 check_gvisor() {
-  MEND="--apply installs runsc from gVisor's apt repository"
+  FIX="--apply installs runsc from gVisor's apt repository"
   [[ -n $(tool runsc) ]]
 }
 
@@ -582,15 +582,15 @@ check_driver() {
   local nvidia_smi
   nvidia_smi="$(tool nvidia-smi)"
   if [[ $OS_ID == ubuntu ]]; then
-    MEND="install it and reboot: apt-get install ubuntu-drivers-common && ubuntu-drivers install --gpgpu"
+    FIX="install it and reboot: apt-get install ubuntu-drivers-common && ubuntu-drivers install --gpgpu"
   else
-    MEND="install it and reboot: add non-free and non-free-firmware to apt's components, then apt-get install nvidia-driver"
+    FIX="install it and reboot: add non-free and non-free-firmware to apt's components, then apt-get install nvidia-driver"
   fi
   [[ -n $nvidia_smi ]] && "$nvidia_smi" -L 2>/dev/null | grep '^GPU ' >/dev/null
 }
 
 check_toolkit() {
-  MEND="--apply installs it from NVIDIA's apt repository and adds its runtime to Docker"
+  FIX="--apply installs it from NVIDIA's apt repository and adds its runtime to Docker"
   [[ -n $(tool nvidia-ctk) ]] && grep -qs '"nvidia"' "$ROOT$DAEMON_JSON"
 }
 
@@ -607,7 +607,7 @@ apply_toolkit() {
 
 # So that the gateway starts although the tailnet address appears late after a boot.
 check_sysctl() {
-  MEND="--apply writes $SYSCTL_FILE"
+  FIX="--apply writes $SYSCTL_FILE"
   file_is "$SYSCTL_FILE" "net.ipv4.ip_nonlocal_bind=1" &&
     [[ $(cat "$ROOT/proc/sys/net/ipv4/ip_nonlocal_bind" 2>/dev/null || true) == 1 ]]
 }
@@ -629,9 +629,9 @@ upgrades() {
 }
 
 check_upgrades() {
-  MEND="--apply turns on the distribution's own security upgrades (Docker is not among them"
-  if [[ $ROLE == gpu ]]; then MEND+=", nor are the NVIDIA driver and the kernel"; fi
-  MEND+=")"
+  FIX="--apply turns on the distribution's own security upgrades (Docker is not among them"
+  if [[ $ROLE == gpu ]]; then FIX+=", nor are the NVIDIA driver and the kernel"; fi
+  FIX+=")"
   installed unattended-upgrades && file_is "$UPGRADES_FILE" "$(upgrades)"
 }
 
@@ -648,7 +648,7 @@ in_docker_group() {
 
 check_user() {
   local home
-  MEND="--apply makes the user and puts it into the docker group"
+  FIX="--apply makes the user and puts it into the docker group"
   home="$(home_of "$DEPLOY_USER")"
   [[ -n $home ]] && in_docker_group "$DEPLOY_USER" || return 1
   [[ -z $DEPLOY_KEY ]] || has_table_line "$home/.ssh/authorized_keys" "$(head -n 1 "$DEPLOY_KEY")"
@@ -679,7 +679,7 @@ authorize() {
 # --- tailnet -------------------------------------------------------------------------------------------------------
 
 check_tailscale() {
-  MEND="--apply installs it from Tailscale's apt repository"
+  FIX="--apply installs it from Tailscale's apt repository"
   [[ -n $(tool tailscale) ]]
 }
 
@@ -698,7 +698,7 @@ tailnet_address() {
 }
 
 check_joined() {
-  MEND="run this with --apply --auth-key-file FILE (docs/runbooks/first-day.md says where the key comes from)"
+  FIX="run this with --apply --auth-key-file FILE (docs/runbooks/first-day.md says where the key comes from)"
   [[ -n $(tailnet_address) ]]
 }
 
@@ -723,7 +723,7 @@ apply_joined() {
 check_address() {
   local now
   now="$(tailnet_address)"
-  MEND="this is ${now:-no address}, $ADDRESS is wanted: set it in the admin console (Machines, the machine's menu, Edit machine IPv4)"
+  FIX="this is ${now:-no address}, $ADDRESS is wanted: set it in the admin console (Machines, the machine's menu, Edit machine IPv4)"
   [[ $now == "$ADDRESS" ]]
 }
 
@@ -735,13 +735,13 @@ nothing_to_apply() { :; }
 step() {
   local name="$1" check="$2" apply="$3"
   STEP="$name"
-  MEND=""
+  FIX=""
   if "$check"; then
     REPORT+=("ok|$name|")
     return
   fi
   if [[ $MODE == check || $apply == nothing_to_apply ]]; then
-    REPORT+=("missing|$name|$MEND")
+    REPORT+=("missing|$name|$FIX")
     return
   fi
   say "$name ..."
@@ -751,7 +751,7 @@ step() {
   elif [[ -n $ROOT ]]; then
     REPORT+=("missing|$name|below $ROOT only files are written")
   else
-    REPORT+=("missing|$name|$MEND")
+    REPORT+=("missing|$name|$FIX")
   fi
 }
 
@@ -802,7 +802,7 @@ finish() {
   if [[ -n $TEMPORARY ]]; then rm -f "$TEMPORARY"; fi
   report
   if [[ $status -ne 0 && -n $STEP ]]; then
-    printf '\nstopped at: %s. Mend what is said above and run this again; what is done is not done twice.\n' "$STEP" >&2
+    printf '\nstopped at: %s. Fix what is said above and run this again; what is done is not done twice.\n' "$STEP" >&2
   fi
 }
 

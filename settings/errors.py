@@ -4,7 +4,7 @@ PROJECT = "agentic-mesh"
 
 
 class SettingsError(ValueError):
-    """A setting is wrong: says which key, what it holds, what is allowed and the command that mends it."""
+    """A setting is wrong: says which key, what it holds, what is allowed and the command that fixes it."""
 
     def __init__(
         self,
@@ -20,7 +20,7 @@ class SettingsError(ValueError):
         """Compose the message; `found` is left out of it for secrets. `remove`: the key should not be there."""
         shown = "(hidden)" if secret and found is not None else repr(found)
         is_now = "is not set" if found is None else f"is {shown}"
-        super().__init__(f"{PROJECT}:{key} {is_now}. Allowed: {allowed}.{_mend(key, stack, example, secret, remove)}")
+        super().__init__(f"{PROJECT}:{key} {is_now}. Allowed: {allowed}.{_fix(key, stack, example, secret, remove)}")
         self.key = key
 
 
@@ -30,14 +30,14 @@ class UnknownKeyError(SettingsError):
     def __init__(self, key: str, near: str | None, known: str, *, stack: str) -> None:
         """Name the nearest known key where there is one."""
         hint = f" Did you mean {near!r}?" if near else ""
-        mend = _mend(key, stack, "", secret=False, remove=True)
-        ValueError.__init__(self, f"{PROJECT}:{key} is not a setting.{hint} Known: {known}.{mend}")
+        fix = _fix(key, stack, "", secret=False, remove=True)
+        ValueError.__init__(self, f"{PROJECT}:{key} is not a setting.{hint} Known: {known}.{fix}")
         self.key = key
 
 
-def _mend(key: str, stack: str, example: str, secret: bool, remove: bool) -> str:
+def _fix(key: str, stack: str, example: str, secret: bool, remove: bool) -> str:
     path = " --path" if "." in key else ""
     command = "rm" if remove else "set --secret" if secret else "set"
     # A secret's value is asked for by the command: in an argument it would stay in the shell's history.
     value = "" if secret or remove else f" '{example}'"
-    return f"\n  Mend it with: pulumi config {command}{path} '{PROJECT}:{key}'{value} --stack {stack}"
+    return f"\n  Fix it with: pulumi config {command}{path} '{PROJECT}:{key}'{value} --stack {stack}"

@@ -28,6 +28,8 @@ SERVICES: Final = (
                 reason="measures the host; read-only, as nobody and without capabilities: what any user may read",
             ),
         ),
+        # The second hides the sockets of the host that are open to every user: Tailscale's, D-Bus', the resolver's.
+        tmpfs=("/tmp", "/host/run"),
     ),
     Service(
         name="blackbox-exporter",

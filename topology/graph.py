@@ -17,7 +17,7 @@ METRICS: Final = "metrics"
 
 
 class GraphError(ValueError):
-    """The service table contradicts itself; the message names the row and the mend."""
+    """The service table contradicts itself; the message names the row and the fix."""
 
 
 @dataclass(frozen=True)

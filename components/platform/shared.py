@@ -48,15 +48,15 @@ def read_shared(foundation: str, names: Iterable[str]) -> Shared:
     """
     names = frozenset(names)
     stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{foundation}"
-    mend = (
+    fix = (
         f"The stack {foundation!r} has no output {OUTPUT!r} yet: it owns the certificate authority and the shared "
         f"secrets. Deploy it first: pulumi up --stack {foundation}"
     )
     outputs = _outputs(stack, foundation, names)
     if outputs is None:
         if not pulumi.runtime.is_dry_run():
-            raise FoundationMissingError(mend)
-        pulumi.log.warn(f"{mend}\nIts values are planned as unknown.")
+            raise FoundationMissingError(fix)
+        pulumi.log.warn(f"{fix}\nIts values are planned as unknown.")
         found = _unknown()
     else:
         found = pulumi.Output.secret(outputs)

@@ -47,7 +47,6 @@ class NodeExporter(pulumi.ComponentResource):
                     "--path.procfs=/tmp/proc",
                     "--path.sysfs=/host/sys",
                     "--path.rootfs=/host",
-                    "--path.udev.data=/host/run/udev/data",
                     "--web.listen-address=0.0.0.0:9100",
                     "--collector.disable-defaults",
                     *(f"--collector.{collector}" for collector in _COLLECTORS),

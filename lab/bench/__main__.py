@@ -34,7 +34,7 @@ def main() -> int:
     if unknown := set(args.parts) - set(_PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(_PARTS)}")
     if not nodes.running(args.folder):
-        print("error: no lab is up to be measured\n  mend: make lab", file=sys.stderr)
+        print("error: no lab is up to be measured\n  fix: make lab", file=sys.stderr)
         return 1
     try:
         check_machine()

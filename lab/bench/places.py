@@ -48,7 +48,7 @@ class Lab:
         """Of its first process."""
         pid = int(self.state(node, container)["State"]["Pid"])
         if not pid:
-            raise LabError(f"{container} does not run on {node}\n  mend: make lab")
+            raise LabError(f"{container} does not run on {node}\n  fix: make lab")
         return pid
 
     def address(self, node: str, container: str, network: str) -> str:

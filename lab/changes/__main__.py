@@ -26,7 +26,7 @@ def main() -> int:
     args = parser.parse_args()
     folder: Path = args.folder.resolve()
     if not nodes.running(folder):
-        print("error: no lab is up\n  mend: make lab", file=sys.stderr)
+        print("error: no lab is up\n  fix: make lab", file=sys.stderr)
         return 1
     try:
         check_machine()

@@ -1,4 +1,4 @@
-"""A chat model for the lab: Qwen2's architecture with 140,000 random weights, its own tokenizer and chat template.
+"""A chat model for the lab: Qwen2's architecture with 125,000 random weights, its own tokenizer and chat template.
 
 It answers noise, and answers it as the real one would: streamed, counted, cut at its limits, with tools parsed. No
 library is needed to make it, and the same files come out each time.

@@ -70,7 +70,7 @@ def _diagnose(args: argparse.Namespace, folder: Path) -> tuple[str, bool]:
                 if others
                 else ": nothing is deployed there."
             )
-            + f"\n  Mend it with: pulumi up -s {args.stack}, or name the host: --host ssh://USER@HOST"
+            + f"\n  Fix it with: pulumi up -s {args.stack}, or name the host: --host ssh://USER@HOST"
         )
     found = _chosen(pods(own, [GATEWAY, *(service.name for service in services)]), args.services)
     logs = {c.name: docker.logs(c.name, args.lines) for pod in found if pod.problems for c in pod.containers}
@@ -88,7 +88,7 @@ def _host(host: str) -> str:
         return DOCKER_HOST.parse(host)
     except NotAllowedError:
         raise ValueError(
-            f"--host is {host!r}. Allowed: {DOCKER_HOST.allowed}.\n  Mend it with: --host {DOCKER_HOST.example}"
+            f"--host is {host!r}. Allowed: {DOCKER_HOST.allowed}.\n  Fix it with: --host {DOCKER_HOST.example}"
         ) from None
 
 

@@ -52,7 +52,7 @@ class Docker:
             )
         except FileNotFoundError:
             raise DockerError(
-                "there is no `docker` program on PATH.\n  Mend it with: apt-get install docker-cli (or docker-ce-cli)"
+                "there is no `docker` program on PATH.\n  Fix it with: apt-get install docker-cli (or docker-ce-cli)"
             ) from None
         except OSError as error:
             raise DockerError(f"`docker` cannot be run ({error.strerror}).\n  Try: docker version") from None
@@ -69,5 +69,5 @@ def _silent(host: str, said: Sequence[str]) -> str:
     look = "the tailnet, SSH and the daemon" if host.startswith("ssh:") else "the daemon, and your right to its socket"
     return (
         f"Docker at {host} does not answer: {' '.join(said) or 'it says nothing'}\n"
-        f"  Mend it: look at {look}, until this answers: docker -H {host} version"
+        f"  Fix it: look at {look}, until this answers: docker -H {host} version"
     )

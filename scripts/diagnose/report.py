@@ -47,7 +47,7 @@ def render(pods: Sequence[Pod], logs: Mapping[str, str], place: Place, paint: Pa
     missing = [pod.name for pod in sick if pod.missing]
     if missing:
         parts.append(list(_missing(missing, others=len(missing) < len(sick), paint=paint)))
-    parts.append([f"Once that is mended: pulumi up -s {shlex.quote(place.stack)}"])
+    parts.append([f"Once that is fixed: pulumi up -s {shlex.quote(place.stack)}"])
     return "\n\n".join("\n".join(part) for part in parts)
 
 
@@ -127,5 +127,5 @@ def _meaning(pod: Pod, place: Place) -> Iterator[str]:
 def _missing(names: Sequence[str], *, others: bool, paint: Paint) -> Iterator[str]:
     yield paint(f"== no container at all: {', '.join(names)}", Colour.RED)
     yield "  `pulumi up` did not get to them, or somebody removed them." + (
-        " Mend what stands above first." if others else ""
+        " Fix what stands above first." if others else ""
     )

@@ -79,7 +79,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 
 def refuse(message: str, param: str | None) -> ProxyException:
-    """The error of a request that its caller can mend."""
+    """The error of a request that its caller can fix."""
     return ProxyException(message=message, type="invalid_request_error", param=param, code=400)
 
 
@@ -211,7 +211,7 @@ def failure_handler(self: Any, exception: Exception, *args: Any, **given: Any) -
 
 
 async def next_model(self: Any, e: Exception, *args: Any, **given: Any) -> Any:
-    """LiteLLM's own, for what another model may mend.
+    """LiteLLM's own, for what another model may fix.
 
     Raises:
         UnreadableError: as it came.

@@ -120,7 +120,7 @@ def test_a_host_with_less_memory_than_the_plan_counts_on(host: Host) -> None:
     healthy, said = host.check()
     assert not healthy
     assert "MISSING: the host has 16084 MiB of memory, the plan counts on 24 GiB" in said
-    assert "mend: pulumi config set agentic-mesh:hostMemoryGib 15 --stack oracle1" in said
+    assert "fix: pulumi config set agentic-mesh:hostMemoryGib 15 --stack oracle1" in said
 
 
 def test_a_volume_on_top_of_an_encrypted_device_counts(host: Host) -> None:
@@ -136,7 +136,7 @@ def test_a_data_root_that_is_not_encrypted(host: Host, uuid: str) -> None:
     healthy, said = host.check()
     assert not healthy
     assert f"MISSING: the data root {host.root} is not on a LUKS volume" in said
-    assert "mend: scripts/prepare-node.sh --data-device" in said
+    assert "fix: scripts/prepare-node.sh --data-device" in said
 
 
 def test_a_data_root_that_is_no_mount_of_its_own(host: Host) -> None:
@@ -197,4 +197,4 @@ def test_everything_that_is_missing_is_said_at_once(host: Host) -> None:
     host.answers = False
     healthy, said = host.check()
     assert not healthy
-    assert said.count("MISSING: ") == said.count("  mend: ") == 4
+    assert said.count("MISSING: ") == said.count("  fix: ") == 4

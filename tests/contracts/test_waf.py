@@ -2,7 +2,7 @@
 
 The rules with numbers from 200000 on are the image's (`src/etc/modsecurity.d/modsecurity.conf` of
 coreruleset/modsecurity-crs-docker); they have no tag, so that no exclusion by the rule set's tag reaches them.
-949110 is the sum of what others found. What stands as REFUSED though it is ordinary use is known and not yet mended.
+949110 is the sum of what others found. What stands as REFUSED though it is ordinary use is known and not yet fixed.
 """
 
 import json

@@ -95,7 +95,7 @@ def test_what_fails_is_said_once_and_clearly(make_project: MakeProject, plan: Pl
             pass
 
         if pulumi.get_stack() == "oracle1":
-            raise SettingsError("agentic-mesh:domain is 'x'.\\n  Mend it with: pulumi config set")
+            raise SettingsError("agentic-mesh:domain is 'x'.\\n  Fix it with: pulumi config set")
         docker.Container("root", image="busybox:1@sha256:0", user="root")
         docker.Container("upload", image="busybox:1@sha256:0", read_only=True,
                          uploads=[docker.ContainerUploadArgs(file="/a", content=pulumi.Output.secret("hidden"))])
@@ -105,7 +105,7 @@ def test_what_fails_is_said_once_and_clearly(make_project: MakeProject, plan: Pl
 
     thanos, oracle1 = plan(project)
 
-    assert oracle1.errors == ["agentic-mesh:domain is 'x'.\n  Mend it with: pulumi config set"]
+    assert oracle1.errors == ["agentic-mesh:domain is 'x'.\n  Fix it with: pulumi config set"]
     assert any("read-only root" in error and error.startswith("upload: uploads:") for error in thanos.errors)
     assert not any("hidden" in error for error in thanos.errors)
 

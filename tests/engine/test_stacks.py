@@ -154,7 +154,7 @@ def test_bad_setting_is_one_error_and_no_resource(
     assert len(outcome.errors) == 1, outcome.errors
     assert outcome.operations == {}
     message = outcome.errors[0]
-    for part in (*parts, "Mend it with: pulumi config", f"--stack {stack}"):
+    for part in (*parts, "Fix it with: pulumi config", f"--stack {stack}"):
         assert part in message, json.dumps(message)
     assert "Traceback" not in message
     assert "sk-ant-plain" not in message

@@ -113,7 +113,7 @@ class Mesh:
         return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
 
     @contextlib.contextmanager
-    def mending(self, *names: str) -> Iterator[None]:
+    def fixing(self, *names: str) -> Iterator[None]:
         """Where what is done inside fails, the stacks are put right all the same."""
         try:
             yield

@@ -70,7 +70,7 @@ def step(mesh: Mesh, *generations: int) -> None:
     mesh.configure("thanos", authorities=",".join(map(str, generations)))
     for node in mesh.names():
         before = mesh.identities(node)
-        with mesh.mending(node):
+        with mesh.fixing(node):
             mesh.up(node)
         mesh.wait_healthy()
         after = mesh.identities(node)

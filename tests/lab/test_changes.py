@@ -59,7 +59,7 @@ def test_a_setting_replaces_just_what_depends_on_it(mesh: Mesh, setting: str) ->
     before = {node: mesh.identities(node) for node in mesh.names()}
     try:
         mesh.configure("oracle1", **changed)
-        with mesh.mending("oracle1"):
+        with mesh.fixing("oracle1"):
             mesh.up("oracle1")
         after = {node: mesh.identities(node) for node in mesh.names()}
     finally:
@@ -83,7 +83,7 @@ def test_a_new_epoch_rotates_every_secret_that_may_and_the_old_ones_are_refused(
     for node in mesh.names():
         mesh.configure(node, secretsEpoch=epoch)
     started = time.monotonic()
-    with mesh.mending(*mesh.names()):
+    with mesh.fixing(*mesh.names()):
         mesh.up()
         waited = mesh.wait_healthy()
     print(f"lab: epoch {epoch} on both nodes in {time.monotonic() - started:.0f} s, {waited:.1f} s of it after the ups")

@@ -101,7 +101,7 @@ def test_a_lab_of_another_folder_is_refused(session: Session, tmp_path: Path) ->
     with pytest.raises(LabError) as refused:
         nodes.start_nodes(tmp_path)
     assert str(refused.value) == (
-        f"a lab is up already, in {session.folder}\n  mend: python -m lab --folder {session.folder} down"
+        f"a lab is up already, in {session.folder}\n  fix: python -m lab --folder {session.folder} down"
     )
     assert list(tmp_path.iterdir()) == []
     assert nodes.running(session.folder)
@@ -120,7 +120,7 @@ def test_down_in_another_folder_takes_nothing_away(
     assert (tmp_path / "stacks").exists()
 
 
-def test_what_the_machine_lacks_is_named_with_its_mend(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_what_the_machine_lacks_is_named_with_its_fix(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(LabError) as lacking:
         check_machine()
@@ -202,4 +202,4 @@ def test_commands_for_a_lab_that_is_not_up_say_so(
     for words in (["cut", "thanos"], ["heal", "thanos"], ["shell", "thanos", "--", "true"]):
         monkeypatch.setattr(sys, "argv", ["lab", "--folder", str(session.folder), *words])
         assert commands.main() == 1
-        assert capsys.readouterr().err == "error: the lab is not up: there is no thanos\n  mend: make lab\n"
+        assert capsys.readouterr().err == "error: the lab is not up: there is no thanos\n  fix: make lab\n"

@@ -51,7 +51,7 @@ def test_data_outlives_a_destroy(mesh: Mesh) -> None:
     assert {"backup-passphrase"} == kept["thanos"].keys()
     before = {node: set(mesh.containers(node)) for node in mesh.names()}
     try:
-        with mesh.mending(*mesh.names()):
+        with mesh.fixing(*mesh.names()):
             psql(mesh, f"DROP TABLE IF EXISTS kept; CREATE TABLE kept AS SELECT '{WORD}' AS word")
             assert redis(mesh, "set", "kept", WORD) == "OK"
             said(mesh, "n8n", "sh", "-c", f"echo '{WORD}' >{FILE}")

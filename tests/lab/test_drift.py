@@ -22,7 +22,7 @@ def test_one_removed_one_stopped_and_one_with_other_limits_are_repaired(mesh: Me
     client = mesh.docker("thanos")
     before, declared = mesh.identities("thanos"), inputs(mesh)
     memory = client.inspect_container(LIMITED)["HostConfig"]["Memory"]
-    with mesh.mending("thanos"):
+    with mesh.fixing("thanos"):
         client.remove_container(REMOVED, force=True)
         client.stop(STOPPED, timeout=1)
         client.update_container(LIMITED, mem_limit=memory - 64 * MIB, memswap_limit=memory - 64 * MIB)

@@ -71,7 +71,7 @@ def others(identities: dict[str, Any]) -> dict[str, Any]:
 def test_services_that_cannot_start(mesh: Mesh, broken: dict[str, str]) -> None:
     assert {s.start_seconds for s in SERVICES if s.name in (NO_IMAGE, CRASHES, SILENT)} == {LIMIT - 30}
     before = mesh.identities(NODE)
-    with mesh.mending(NODE):
+    with mesh.fixing(NODE):
         with mesh.session.with_images(broken).stacks() as stacks:
             outcome = stacks.operate("up", NODE)
         print(f"lab: failed after {outcome.seconds:.0f} s: {outcome.errors}")
@@ -79,8 +79,8 @@ def test_services_that_cannot_start(mesh: Mesh, broken: dict[str, str]) -> None:
         during = mesh.identities(NODE)
         unhealthy = mesh.unhealthy()
     mesh.up(NODE)
-    mended = mesh.wait_healthy()
-    print(f"lab: healthy {mended:.1f} s after the up with the right images")
+    fixed = mesh.wait_healthy()
+    print(f"lab: healthy {fixed:.1f} s after the up with the right images")
 
     assert not outcome.passed
     # They wait side by side. What the engine does besides is generous.

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.mesh import PREFIX, Mesh
+from tests.lab.mesh import Mesh
 
 pytestmark = [pytest.mark.lab, pytest.mark.engine]
 
-EXPORTER = f"{PREFIX}-node-exporter"
+EXPORTER = "node-exporter"
 READ = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:9100/metrics', timeout=20).read().decode())"
 nodes = pytest.mark.parametrize("node", ["thanos", "oracle1"])
 

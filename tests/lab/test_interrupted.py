@@ -65,7 +65,7 @@ def interrupt(mesh: Mesh, stacks: Stacks, moment: Callable[[Mesh, Stacks], bool]
 def test_a_killed_engine_is_recovered_from(mesh: Mesh, moment: Callable[[Mesh, Stacks], bool]) -> None:
     before = mesh.identities(NODE)
     try:
-        with mesh.mending(NODE):
+        with mesh.fixing(NODE):
             # Providers of its own: they end with the engine, as plugins do.
             with mesh.session.stacks() as stacks:
                 mesh.configure(NODE, **SETTINGS)

@@ -135,7 +135,8 @@ def answered(user: User, path: str) -> Any:
     """What the webhook says from outside, once it is there."""
     status, _, body = eventually(
         lambda: user.ask(f"/webhook/{path}", {"a": 2, "b": 3}, "-H", "Content-Type: application/json", key=False),
-        lambda found: found[0] != 404,
+        # It starts, too: a health check of before the restart still says that it is well.
+        lambda found: found[0] not in (404, 502, 503, 504),
     )
     assert status == 200, body
     return json.loads(body)
@@ -178,7 +179,7 @@ def test_people_and_services_get_addresses_that_lead_to_it(editor: Editor) -> No
 
 
 def test_nobody_outside_gets_to_the_editor(user: User) -> None:
-    for path in ("/rest/settings", "/rest/login", "/api/v1/workflows", "/rest/push", "/metrics", "/healthz"):
+    for path in ("/rest/settings", "/rest/login", "/api/v1/workflows", "/rest/push", "/metrics"):
         assert user.ask(path, key=False)[0] in (401, 403, 404), path
     assert user.ask("/webhook-test/lab", {}, key=False)[0] in (403, 404)
 

@@ -1,4 +1,4 @@
-"""A host that lacks something stops the deploy early, by name and with the mend, before anything is touched."""
+"""A host that lacks something stops the deploy early, by name and with the fix, before anything is touched."""
 
 import contextlib
 import os
@@ -48,7 +48,7 @@ def first_day(mesh: Mesh) -> Iterator[Mesh]:
                 program.unlink()
             daemons.restart_docker(node)
         asking_file(mesh.session.folder, node.host).unlink(missing_ok=True)
-        with mesh.mending(NODE):
+        with mesh.fixing(NODE):
             mesh.up(NODE)
 
 
@@ -132,7 +132,7 @@ def diagnosis(mesh: Mesh) -> str:
 
 
 def test_everything_that_the_host_itself_lacks_is_said_at_once(first_day: Mesh) -> None:
-    """LUKS, CPUs, disk, address, gVisor and toolkit in one deploy; one more without a mend is no way past it."""
+    """LUKS, CPUs, disk, address, gVisor and toolkit in one deploy; one more without a fix is no way past it."""
     mesh = first_day
     node = mesh.node(NODE)
     many = (os.cpu_count() or 1) + 1
@@ -140,7 +140,7 @@ def test_everything_that_the_host_itself_lacks_is_said_at_once(first_day: Mesh) 
     link.take_address(node)
     daemons.restart_docker(node, gvisor=False)
     assert not knows_gvisor(mesh)
-    mends = {
+    fixes = {
         f"the data root {node.data_root} is not on a LUKS volume": "scripts/prepare-node.sh --data-device DEVICE",
         "Docker keeps its data outside the encrypted volume": f"set data-root to {node.data_root}/docker in",
         f"the host has {many - 1} CPUs, the services count on {many}": (
@@ -157,24 +157,24 @@ def test_everything_that_the_host_itself_lacks_is_said_at_once(first_day: Mesh) 
             assert "runsc" in said["gvisor"]
             assert 'could not select device driver "nvidia" with capabilities: [[gpu utility]]' in said["gpu"]
             findings = found(mesh)
-            assert findings.keys() == mends.keys()
-            assert all(mends[missing] in mend for missing, mend in findings.items())
+            assert findings.keys() == fixes.keys()
+            assert all(fixes[missing] in fix for missing, fix in findings.items())
         report = diagnosis(mesh)
-        for missing, mend in findings.items():
+        for missing, fix in findings.items():
             assert f"MISSING: {missing}" in report
-            assert f"mend: {mend}" in report
+            assert f"fix: {fix}" in report
 
 
 def found(mesh: Mesh) -> dict[str, str]:
-    """What the host probe found missing, and its mends."""
+    """What the host probe found missing, and its fixes."""
     lines = log(mesh).splitlines()
     return {
-        missing.removeprefix("MISSING: "): mend.removeprefix("  mend: ")
-        for missing, mend in zip(lines[::2], lines[1::2], strict=True)
+        missing.removeprefix("MISSING: "): fix.removeprefix("  fix: ")
+        for missing, fix in zip(lines[::2], lines[1::2], strict=True)
     }
 
 
-def test_a_finding_that_is_mended_while_the_deploy_waits_lets_it_go_on(first_day: Mesh) -> None:
+def test_a_finding_that_is_fixed_while_the_deploy_waits_lets_it_go_on(first_day: Mesh) -> None:
     mesh = first_day
     node = mesh.node(NODE)
     link.take_address(node)

@@ -53,6 +53,7 @@ VIOLATIONS = [
             {"capabilities": {"drops": ["ALL"], "adds": ["CAP_DAC_READ_SEARCH"]}},
             {"capabilities": None},
             {"volumes": [{"hostPath": "/", "containerPath": "/host"}]},
+            {"mounts": [{"type": "bind", "source": "/", "target": "/writable"}]},
         )
     ),
     (isolation.few_capabilities, {"capabilities": None}, "does not drop"),

@@ -43,7 +43,7 @@ def test_what_is_missing_crashes_no_rule(rule: ResourceRule) -> None:
     for type_, props in COMPLIANT:
         for missing in ({}, *(changed(props, **{key: None}) for key in props)):
             for message in rule(type_, missing):
-                assert ". Mend: " in message
+                assert ". Fix: " in message
 
 
 @pytest.mark.parametrize("rule", _RESOURCE_RULES)
@@ -51,7 +51,7 @@ def test_what_is_not_known_crashes_no_rule(rule: ResourceRule) -> None:
     for type_, props in COMPLIANT:
         for unknown in everything_unknown(props)[1:]:
             for message in rule(type_, unknown):
-                assert ". Mend: " in message
+                assert ". Fix: " in message
 
 
 @pytest.mark.parametrize("rule", _STACK_RULES)
@@ -75,7 +75,7 @@ def test_what_is_not_known_crashes_no_stack_rule(rule: StackRule) -> None:
             for key in found.props:
                 broken = resource(found.type, {**found.props, key: UNKNOWN}, found.name)
                 for _, message in rule([broken if other is found else other for other in stack]):
-                    assert ". Mend: " in message
+                    assert ". Fix: " in message
 
 
 def test_everything_is_mandatory_but_what_is_only_said() -> None:

@@ -64,7 +64,7 @@ def test_a_mandatory_violation_stops_the_plan_that_passes_without_the_pack(plan:
     assert not outcome.passed
     found = next(violation for violation in outcome.violations if violation.mandatory)
     assert (found.policy, found.resource) == ("isolated-containers", "redis")
-    assert found.message.startswith("agentic-mesh-redis-config-loader: privileged is true. Mend: ")
+    assert found.message.startswith("agentic-mesh-redis-config-loader: privileged is true. Fix: ")
 
 
 def test_secrets_and_what_is_not_known_yet_reach_every_rule(plan: Plan) -> None:

@@ -17,7 +17,7 @@ def refused(config: dict[str, Any], stack: str = "oracle1") -> str:
     return str(error.value)
 
 
-def mends(message: str, key: str, stack: str = "oracle1", *, remove: bool = False) -> bool:
+def fixes(message: str, key: str, stack: str = "oracle1", *, remove: bool = False) -> bool:
     """Whether it names the key, what is allowed, and a whole command that sets it, or removes what has no place.
 
     A secret's command asks for the value: in an argument it would stay in the shell's history.
@@ -27,9 +27,7 @@ def mends(message: str, key: str, stack: str = "oracle1", *, remove: bool = Fals
     command = "rm" if remove else "set --secret" if secret else "set"
     path = " --path" if "." in key else ""
     example = "" if secret or remove else r" '[^\n]+'"
-    mend = rf"  Mend it with: pulumi config {command}{path} 'agentic-mesh:{re.escape(key)}'{example} --stack {stack}"
+    fix = rf"  Fix it with: pulumi config {command}{path} 'agentic-mesh:{re.escape(key)}'{example} --stack {stack}"
     return (
-        first.startswith(f"agentic-mesh:{key} is ")
-        and ". Allowed: " in first
-        and re.fullmatch(mend, second) is not None
+        first.startswith(f"agentic-mesh:{key} is ") and ". Allowed: " in first and re.fullmatch(fix, second) is not None
     )

@@ -211,8 +211,8 @@ def test_but_not_where_the_app_does_not_run_or_envoy_does_not_answer() -> None:
 def test_missing_services_are_named_together() -> None:
     text = report([], ["ocr", "vllm"])
     assert "== no container at all: ocr, vllm\n" in text
-    assert "Mend what stands above" not in text
-    assert "Mend what stands above" in report(pod_of("qdrant", app={"status": "dead"}), ["ocr", "qdrant"])
+    assert "Fix what stands above" not in text
+    assert "Fix what stands above" in report(pod_of("qdrant", app={"status": "dead"}), ["ocr", "qdrant"])
 
 
 def test_logs_of_both_parts_under_their_names() -> None:

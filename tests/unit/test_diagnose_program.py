@@ -92,7 +92,7 @@ def test_the_host_given_wins(docker: Path) -> None:
 @pytest.mark.parametrize("host", ["tcp://thanos:2375", "thanos", "ssh://thanos", ""])
 def test_a_host_that_is_none(docker: Path, host: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--stack", "thanos", "--host", host]) == 2
-    assert "Mend it with: --host ssh://" in capsys.readouterr().err
+    assert "Fix it with: --host ssh://" in capsys.readouterr().err
     assert not (docker / "calls").exists()
 
 
@@ -185,4 +185,4 @@ def test_nodes_of_the_stacks_own_and_secrets_left_shut(nodes: str, tmp_path: Pat
 @pytest.mark.parametrize("text", ["config: [", "- a", "\x00", "config:\n  agentic-mesh:dockerHost: tcp://thanos\n"])
 def test_a_file_that_cannot_be_read(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--stack", "thanos"], stack_file(tmp_path, text)) == 2
-    assert "Mend it" in capsys.readouterr().err
+    assert "Fix it" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""A table that contradicts itself is refused, with the row and the mend in the message."""
+"""A table that contradicts itself is refused, with the row and the fix in the message."""
 
 from dataclasses import replace
 from typing import Any

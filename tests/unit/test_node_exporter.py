@@ -28,6 +28,11 @@ def test_the_root_file_system_is_the_host_s_and_is_only_read(program: Program) -
     assert (inputs["user"], inputs["capabilities"]) == ("65534:65534", {"drops": ["ALL"]})
 
 
+def test_the_host_s_sockets_are_hidden(program: Program) -> None:
+    # Connecting to a socket needs no writable mount, and some of /run are open to every user of the host.
+    assert "/host/run" in program.app("node-exporter").inputs["tmpfs"]
+
+
 @pytest.mark.parametrize(
     ("mount", "counted"),
     [

@@ -36,7 +36,7 @@ def test_help_names_every_option(bare: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("args", "error", "mend"),
+    ("args", "error", "fix"),
     [
         ((), "--role is ''", "--role gpu or --role control"),
         (("--role", "cloud"), "--role is 'cloud'", "--role gpu or --role control"),
@@ -57,13 +57,13 @@ def test_help_names_every_option(bare: Path) -> None:
         (("--role", "gpu", "--deploy-key", "/no/key.pub"), "/no/key.pub cannot be read", "permissions"),
     ],
 )
-def test_wrong_use_is_one_error_with_its_mend(bare: Path, args: tuple[str, ...], error: str, mend: str) -> None:
+def test_wrong_use_is_one_error_with_its_fix(bare: Path, args: tuple[str, ...], error: str, fix: str) -> None:
     before = tree(bare)
     result = run(bare, *args, "--apply") if "--role" in args and len(args) > 1 else run(bare, *args)
     assert result.returncode == 2
     assert result.stderr.count("error:") == 1
     assert error in result.stderr
-    assert mend in result.stderr.split("mend:")[1]
+    assert fix in result.stderr.split("fix:")[1]
     assert result.stdout == ""
     assert tree(bare) == before
 
@@ -76,13 +76,13 @@ def test_other_systems_are_refused(tmp_path: Path, release: str) -> None:
     file(tmp_path, "etc/os-release", release)
     result = run(tmp_path, "--role", "gpu", "--apply")
     assert result.returncode == 2
-    assert "which is not supported\n  mend: use Debian 12 or 13, or Ubuntu 22.04 or 24.04" in result.stderr
+    assert "which is not supported\n  fix: use Debian 12 or 13, or Ubuntu 22.04 or 24.04" in result.stderr
 
 
 def test_only_root_may_run_it(bare: Path) -> None:
     result = call(bare, "ROOT='' ROLE=gpu; id() { echo 1000; }; require_root")
     assert result.returncode == 2
-    assert "this must run as root\n  mend: sudo" in result.stderr
+    assert "this must run as root\n  fix: sudo" in result.stderr
 
 
 @pytest.mark.parametrize("args", [(), ("--check",), ("--apply", "--check")])

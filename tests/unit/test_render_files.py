@@ -150,11 +150,11 @@ def test_the_preflight_is_healthy_only_when_nothing_is_missing() -> None:
     assert lines.index("done", looks) < lines.index("touch /tmp/ok")
 
 
-@pytest.mark.parametrize("shell", [("dash",), ("busybox", "ash")], ids=" ".join)
+@pytest.mark.parametrize("shell", [("dash",), ("bash",), ("busybox", "ash")], ids=" ".join)
 def test_programs_that_run_together_end_together(shell: tuple[str, ...]) -> None:
     if not shutil.which(shell[0]):
         pytest.skip(f"{shell[0]} is not here")
-    _, *words = together("exec sleep 600", "true", "exec sleep 600")
+    _, *words = together("sleep 600", "true", "sleep 600")
     with subprocess.Popen([*shell, *words], stdout=subprocess.DEVNULL, start_new_session=True) as process:
         try:
             assert process.wait(60) == 1
@@ -163,7 +163,7 @@ def test_programs_that_run_together_end_together(shell: tuple[str, ...]) -> None
 
 
 def test_programs_that_run_together_are_waited_for() -> None:
-    with subprocess.Popen(together("exec sleep 600", "exec sleep 600"), start_new_session=True) as process:
+    with subprocess.Popen(together("sleep 600", "sleep 600"), start_new_session=True) as process:
         try:
             with pytest.raises(subprocess.TimeoutExpired):
                 process.wait(3)

@@ -8,7 +8,7 @@ import pytest
 from settings import Secret, checks
 from settings.gpu import gpu_utilization
 from settings.load import KEYS, SECRETS, load
-from tests.unit.refusals import mends, refused
+from tests.unit.refusals import fixes, refused
 from tests.unit.samples import NEEDED, NODES, configuration, settings
 
 ROLE = {"role": "gpu", "address": "100.64.1.1"}
@@ -149,7 +149,7 @@ def test_a_wrong_value(key: str, value: Any) -> None:
     named = message.removeprefix("agentic-mesh:").partition(" is ")[0]
     assert named.partition(".")[0] == key
     # On AWS the program makes this credential.
-    assert mends(message, named, remove=key in ("backupAccessKey", "backupSecretKey"))
+    assert fixes(message, named, remove=key in ("backupAccessKey", "backupSecretKey"))
     if key in SECRETS:
         assert value.strip() not in message
         assert f"agentic-mesh:{key} is (hidden)." in message
@@ -161,7 +161,7 @@ def test_a_wrong_value(key: str, value: Any) -> None:
     ids=lambda part: str(part)[:40],
 )
 def test_a_wrong_value_below_a_key(path: str, value: Any) -> None:
-    assert mends(refused(below(path, value)), path)
+    assert fixes(refused(below(path, value)), path)
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_an_unknown_key_names_the_nearest_and_how_to_remove_it() -> None:
     message = refused({"gpuMemory": "24"})
     assert message.startswith("agentic-mesh:gpuMemory is not a setting. Did you mean 'gpuMemoryGib'?")
     assert all(key in message for key in KEYS)
-    assert message.endswith("  Mend it with: pulumi config rm 'agentic-mesh:gpuMemory' --stack oracle1")
+    assert message.endswith("  Fix it with: pulumi config rm 'agentic-mesh:gpuMemory' --stack oracle1")
 
 
 @pytest.mark.parametrize(
@@ -216,12 +216,12 @@ def test_keys_of_other_programs_are_none_of_ours() -> None:
 @pytest.mark.parametrize("key", ["claudeApiKey", "openrouterApiKey", "domain"])
 def test_a_control_node_needs_its_keys(key: str) -> None:
     message = refused({key: None})
-    assert mends(message, key)
+    assert fixes(message, key)
     assert message.startswith(f"agentic-mesh:{key} is not set.")
 
 
 def test_an_empty_key_is_a_missing_key() -> None:
-    assert mends(refused({"claudeApiKey": "  "}), "claudeApiKey")
+    assert fixes(refused({"claudeApiKey": "  "}), "claudeApiKey")
 
 
 def test_a_gpu_node_needs_nothing() -> None:
@@ -233,7 +233,7 @@ def test_a_gpu_node_needs_nothing() -> None:
 
 def test_a_stack_of_no_known_node() -> None:
     message = refused({}, stack="prod")
-    assert mends(message, "node", "prod")
+    assert fixes(message, "node", "prod")
     assert "'prod'. Allowed: one of thanos, oracle1." in message
     assert settings("prod", node="oracle1").node == NODES[1]
 
@@ -241,13 +241,13 @@ def test_a_stack_of_no_known_node() -> None:
 def test_two_nodes_on_one_address() -> None:
     nodes = {"thanos": ROLE, "oracle1": {**ROLE, "role": "control"}}
     message = refused({"nodes": nodes})
-    assert mends(message, "nodes.thanos.address")
+    assert fixes(message, "nodes.thanos.address")
     assert "an address of its own for each node" in message
 
 
 def test_gpu_shares_that_do_not_fit_the_card() -> None:
     message = refused({"gpuMemoryGib": "16"}, stack="thanos")
-    assert mends(message, "gpuShares", "thanos")
+    assert fixes(message, "gpuShares", "thanos")
     assert "the others take 14 of 16 GiB and leave 2 GiB, while vllm needs 8" in message
     assert "agentic-mesh:gpuShares is {'comfyui': 14.0}" in refused({"gpuShares": {"comfyui": 14}})
 
@@ -274,7 +274,7 @@ def test_the_share_is_a_fraction_rounded_down() -> None:
 
 def test_ports_that_clash() -> None:
     message = refused({"ports": {"vllm": 8001, "comfyui": 18003}})
-    assert mends(message, "ports")
+    assert fixes(message, "ports")
     assert "'vllm' and 'embeddings' both have port 8001 on gpu nodes" in message
     assert settings("thanos", ports={"qdrant-replica": 16334}).ports == {"qdrant-replica": 16334}
 
@@ -282,16 +282,16 @@ def test_ports_that_clash() -> None:
 def test_a_store_of_ones_own_needs_its_host_and_keys() -> None:
     own = {"provider": "s3", "endpoint": "s3.example.com"}
     keys: dict[str, Any] = {"backupAccessKey": "access", "backupSecretKey": "secret"}
-    assert mends(refused({"backup": {"provider": "s3"}, **keys}), "backup.endpoint")
+    assert fixes(refused({"backup": {"provider": "s3"}, **keys}), "backup.endpoint")
     for key in keys:
-        assert mends(refused({"backup": own, **keys, key: None}), key)
+        assert fixes(refused({"backup": own, **keys, key: None}), key)
     store = settings(backup=own, **keys).backup
     assert store.host("thanos") == "s3.example.com"
 
 
 def test_a_store_on_aws_takes_no_keys() -> None:
     message = refused({"backupAccessKey": "access-of-mine"})
-    assert mends(message, "backupAccessKey", remove=True)
+    assert fixes(message, "backupAccessKey", remove=True)
     assert "access-of-mine" not in message
 
 
@@ -301,7 +301,7 @@ def test_a_certificate_comes_with_its_key(key: str) -> None:
         "edgeCertificate": "-----BEGIN CERTIFICATE-----\n",
         "edgeCertificateKey": "-----BEGIN KEY-----\nx y\n-",
     }
-    assert mends(refused({**both, key: None}), key)
+    assert fixes(refused({**both, key: None}), key)
     assert settings(**both).edge_certificate_key == Secret(both["edgeCertificateKey"])
 
 
@@ -309,8 +309,8 @@ def test_a_certificate_comes_with_its_key(key: str) -> None:
 def test_a_cloud_model_without_a_price_is_refused(key: str) -> None:
     message = refused({"models": {key: "owner/name"}, "prices": {"other": {"inputUsd": 1, "outputUsd": 2}}})
     assert "a price of owner/name too" in message
-    assert mends(message, "prices")
-    # The command of the mend holds the prices that are there.
+    assert fixes(message, "prices")
+    # The command of the fix holds the prices that are there.
     given = json.loads(message.split("'agentic-mesh:prices' '")[1].split("' --stack")[0])
     assert set(given) == {"other", "owner/name"}
     read = settings(models={key: "owner/name"}, prices=given)

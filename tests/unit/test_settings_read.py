@@ -9,7 +9,7 @@ import pytest
 
 from settings import BackupStore, Budget, Models, Secret, SettingsError
 from settings.load import ENVIRONMENT, SECRETS, load
-from tests.unit.refusals import mends
+from tests.unit.refusals import fixes
 from tests.unit.samples import CLAUDE_KEY, DOMAIN, NEEDED, NODES, OPENROUTER_KEY, configuration, settings
 
 
@@ -121,7 +121,7 @@ def test_an_empty_variable_is_none() -> None:
 def test_a_wrong_variable_is_refused_as_the_key_is() -> None:
     with pytest.raises(SettingsError) as error:
         settings(environment={"N8N_WEBHOOK_URL": "http://x"})
-    assert mends(str(error.value), "n8nWebhookUrl")
+    assert fixes(str(error.value), "n8nWebhookUrl")
 
 
 @pytest.mark.parametrize("key", sorted(SECRETS))
@@ -130,7 +130,7 @@ def test_a_secret_stored_in_plain_is_refused(key: str) -> None:
     with pytest.raises(SettingsError) as error:
         load("oracle1", plain, {}, frozenset(plain) - {f"agentic-mesh:{key}"})
     message = str(error.value)
-    assert mends(message, key)
+    assert fixes(message, key)
     assert "stored encrypted with --secret" in message
     assert "plain-value-of-mine" not in message
     assert "is not set" not in message

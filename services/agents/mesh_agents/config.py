@@ -135,4 +135,4 @@ class Settings(BaseSettings):
 
 
 class ConfigError(Exception):
-    """The service cannot start as it is configured; the message says what to mend."""
+    """The service cannot start as it is configured; the message says what to fix."""

@@ -23,7 +23,7 @@ def serve(port: int, registry: CollectorRegistry, alive: Callable[[], bool]) -> 
         def do_GET(self) -> None:
             """Answer the two routes."""
             if self.path == "/health":
-                # A failing backup is an alert. Restarting the container would not mend it.
+                # A failing backup is an alert. Restarting the container would not fix it.
                 ok = alive()
                 self._answer(HTTPStatus.OK if ok else HTTPStatus.SERVICE_UNAVAILABLE, b"ok\n" if ok else b"stuck\n")
             elif self.path == "/metrics":

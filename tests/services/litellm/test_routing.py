@@ -79,7 +79,7 @@ def test_a_chain_that_fails_to_its_end_is_one_error_in_openai_s_shape(world: Wor
 
 
 @pytest.mark.parametrize(("fault", "tries"), [(500, 2), (503, 2), (429, 2), (401, 1)])
-def test_what_a_second_try_may_mend_is_tried_twice(world: World, ask: Ask, fault: int, tries: int) -> None:
+def test_what_a_second_try_may_fix_is_tried_twice(world: World, ask: Ask, fault: int, tries: int) -> None:
     world.script.faults[SONNET] = fault
     assert text(ask("claude_sonnet")).startswith(MIXTRAL)
     assert len(world.script.calls(SONNET)) == tries

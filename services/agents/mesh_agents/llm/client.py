@@ -294,7 +294,7 @@ def _upstream(message: str, code: str) -> ApiError:
 def _raise_for(status: int, content: bytes, model: str) -> None:
     """Turn the proxy's refusals into ours.
 
-    What the caller can mend keeps its status; a refused key is our own fault and must not read like the caller's.
+    What the caller can fix keeps its status; a refused key is our own fault and must not read like the caller's.
     """
     if status == _OK:
         return
