@@ -299,6 +299,8 @@ class Door:
     """On the inner network of the callee's node."""
     direct: bool = False
     public: bool = False
+    routes: tuple[str, ...] = ()
+    """The port's own, for callers that the graph has no edge of: operators."""
     edges: tuple[Edge, ...] = field(default=(), repr=False)
 
     @property
@@ -320,7 +322,7 @@ class Door:
     def attempt(self, certificate: str, **changes: Any) -> Attempt:
         """A call in the callee's own language that its app answers, on a route that this caller may have."""
         edge = self.edge(certificate) or next(iter(self.edges), None)
-        routes = [route(entry) for entry in edge.routes] if edge else []
+        routes = [route(entry) for entry in (edge.routes if edge else self.routes)]
         words: dict[str, Any] = {
             "address": self.address,
             "port": self.number,
@@ -373,6 +375,7 @@ def doors(mesh: Mesh, node: str) -> list[Door]:
                 address=at,
                 direct=port.direct,
                 public=service.public_port is not None,
+                routes=port.routes,
                 edges=tuple(edge for edge in inbound if edge.port == port.name),
             )
             for port in service.ports
