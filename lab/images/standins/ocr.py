@@ -82,6 +82,7 @@ def _state(name: str, status: str, position: int | None) -> dict[str, Any]:
 def make(key: str, keep_seconds: float = KEEP_SECONDS) -> Service:
     """The server."""
     service = Service("ocr")
+    service.error_key = "detail"
     tasks = Tasks(keep_seconds)
 
     def route(method: str, path: str, answer: Any) -> None:
