@@ -25,14 +25,13 @@ FORMATS: Final = (
     *("md", "json", "yaml", "html", "html_split_page", "text", "doctags", "vtt", "doclang", "dclx", "chunks", "latex"),
 )
 TEXTS: Final = frozenset({"md", "markdown", "txt", "html", "htm"})
-SIGNS: Final = {
-    "pdf": b"%PDF-",
-    "png": b"\x89PNG\r\n\x1a\n",
-    "jpg": b"\xff\xd8\xff",
-    "jpeg": b"\xff\xd8\xff",
-    "docx": b"PK\x03\x04",
+PICTURES: Final = {
+    "png": (b"\x89PNG\r\n\x1a\n", b"IHDR"),
+    "jpg": (b"\xff\xd8\xff", b""),
+    "jpeg": (b"\xff\xd8\xff", b""),
+    "docx": (b"PK\x03\x04", b""),
 }
-"""How the files begin that it takes for readable."""
+"""Files that are known by how they begin, whatever their names, and what a readable one has too."""
 _FILE: Final = re.compile(rb'name="files"; filename="([^"]*)"')
 
 
@@ -128,10 +127,10 @@ def read(name: str, content: bytes) -> tuple[str, str | None, list[dict[str, Any
     ending = name.rpartition(".")[2].lower()
     if ending in TEXTS:
         return "success", content.decode(errors="replace"), []
-    known = ending in SIGNS and (content or ending == "pdf")
-    if not known:
+    sign, needed = PICTURES.get(ending, (b"", b""))
+    if ending != "pdf" and not (sign and content.startswith(sign)):
         return "skipped", None, [_error(f"File format not allowed: {name}", "policy")]
-    if not content.startswith(SIGNS[ending]) or len(content) <= len(SIGNS[ending]):
+    if not (needed in content if sign else re.match(rb"%PDF-.*\d obj", content, re.DOTALL)):
         return "failure", None, [_error(f"could not load document {name}", "backend_failure")]
     return "success", f"# {name}\n\n(stand-in) {len(content)} bytes that are no text", []
 

@@ -173,6 +173,10 @@ DOCUMENTS: Final = (
     Document(name="empty.pdf", content=b"", status="failure", text=None, category="backend_failure"),
     Document(name="empty.png", content=b"", status="skipped", text=None, category="policy"),
     Document(name="words.pdf", content=b"no pdf", status="failure", text=None, category="backend_failure"),
-    Document(name="words.png", content=b"no picture", status="failure", text=None, category="backend_failure"),
+    Document(name="broken.pdf", content=b"%PDF-1.4 nonsense", status="failure", text=None, category="backend_failure"),
+    Document(name="words.png", content=b"no picture", status="skipped", text=None, category="policy"),
+    Document(name="broken.png", content=png()[:8] + b"??", status="failure", text=None, category="backend_failure"),
+    Document(name="words.docx", content=b"no archive", status="skipped", text=None, category="policy"),
+    Document(name="words.jpg", content=b"no picture", status="skipped", text=None, category="policy"),
     Document(name="program.bin", content=b"\x00\x01\xff", status="skipped", text=None, category="policy"),
 )

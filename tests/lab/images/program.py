@@ -20,10 +20,18 @@ from tests.lab.conftest import FOLDER
 from tests.lab.images.conftest import Client
 
 START_SECONDS = 900
-_SCRIPT = (
-    'for name in proc sys dev; do mkdir -p "$0/$name"; mount --rbind /$name "$0/$name"; done\n'
-    'user=$1; shift; exec chroot --userspec="$user" "$0" "$@"'
-)
+_SCRIPT = """\
+user=$1 tmpfs=$2; shift 2
+for name in proc sys dev; do mkdir -p "$0/$name"; done
+if [ "$tmpfs" ]; then
+    for name in $tmpfs; do mkdir -p "$0/$name"; done
+    mount --bind "$0" "$0"
+    mount -o remount,bind,ro "$0"
+    for name in $tmpfs; do mount -t tmpfs -o mode=1777 tmpfs "$0/$name"; done
+fi
+for name in proc sys dev; do mount --rbind /$name "$0/$name"; done
+exec chroot --userspec="$user" "$0" "$@"
+"""
 
 
 def free_port() -> int:
@@ -35,9 +43,20 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def running(
-    key: str, root: Path, command: Sequence[str], environment: Mapping[str, str], *, user: str, port: int, probe: str
+    key: str,
+    root: Path,
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    user: str,
+    port: int,
+    probe: str,
+    tmpfs: Sequence[str] = (),
 ) -> Iterator[Client]:
-    """The real program of an image, once its probe says 200; the folder is gone afterwards."""
+    """The real program of an image, once its probe says 200; the folder is gone afterwards.
+
+    With `tmpfs` it can write there alone, as in its container.
+    """
     entry = catalog(real=frozenset({key}))[key]
     root.chmod(0o755)
     cache = FOLDER / "layers"
@@ -55,7 +74,7 @@ def running(
         process = subprocess.Popen(
             [
                 *("unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-euc", _SCRIPT, str(root)),
-                *(user, *command),
+                *(user, " ".join(tmpfs), *command),
             ],
             env={"PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", **entry.env, **environment},
             stdout=said,

@@ -27,6 +27,7 @@ from tests.lab.images.docling_cases import (
 )
 from tests.lab.images.program import free_port, lay, running
 from tests.unit.samples import settings
+from topology.catalog import SERVICES
 
 FORM = {"content-type": "multipart/form-data; boundary=b"}
 FIELDS = {"to_formats": "md", "image_export_mode": "placeholder"}
@@ -50,7 +51,6 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
         pytest.skip("the real one is large: LAB_REAL=ocr asks for it")
     port = free_port()
     root = tmp_path_factory.mktemp("docling")
-    lay(root / "scratch", File(folder=True, owner=(1001, 0), mode=0o755))
     for name, text in share_files().items():
         lay(root / "config" / name, File(text.encode()))
     environment = {
@@ -66,7 +66,9 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
         **share_environment(settings("thanos"), "ocr"),
     }
     command = ("docling-serve", "run")
-    with running("ocr", root, command, environment, user="1001:0", port=port, probe="/ready") as client:
+    service = next(service for service in SERVICES if service.name == "ocr")
+    more = {"user": service.user, "tmpfs": service.tmpfs}
+    with running("ocr", root, command, environment, port=port, probe="/ready", **more) as client:
         yield client
 
 
