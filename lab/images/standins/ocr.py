@@ -25,13 +25,16 @@ FORMATS: Final = (
     *("md", "json", "yaml", "html", "html_split_page", "text", "doctags", "vtt", "doclang", "dclx", "chunks", "latex"),
 )
 TEXTS: Final = frozenset({"md", "markdown", "txt", "html", "htm"})
-PICTURES: Final = {
-    "png": (b"\x89PNG\r\n\x1a\n", b"IHDR"),
-    "jpg": (b"\xff\xd8\xff", b""),
-    "jpeg": (b"\xff\xd8\xff", b""),
-    "docx": (b"PK\x03\x04", b""),
+READABLE: Final = {
+    "pdf": rb"%PDF-.*\d obj",
+    "docx": rb"PK\x03\x04.*\[Content_Types\]\.xml",
+    "png": rb"\x89PNG\r\n\x1a\n.*IHDR",
+    "jpg": rb"\xff\xd8\xff.{16}",
+    "jpeg": rb"\xff\xd8\xff.{16}",
 }
-"""Files that are known by how they begin, whatever their names, and what a readable one has too."""
+"""How the files begin that it takes for readable."""
+BY_CONTENT: Final = {"png": b"\x89PNG\r\n\x1a\n", "jpg": b"\xff\xd8\xff", "jpeg": b"\xff\xd8\xff"}
+"""Kinds that a name alone does not make."""
 _FILE: Final = re.compile(rb'name="files"; filename="([^"]*)"')
 
 
@@ -127,10 +130,9 @@ def read(name: str, content: bytes) -> tuple[str, str | None, list[dict[str, Any
     ending = name.rpartition(".")[2].lower()
     if ending in TEXTS:
         return "success", content.decode(errors="replace"), []
-    sign, needed = PICTURES.get(ending, (b"", b""))
-    if ending != "pdf" and not (sign and content.startswith(sign)):
+    if ending not in READABLE or not content.startswith(BY_CONTENT.get(ending, b"")):
         return "skipped", None, [_error(f"File format not allowed: {name}", "policy")]
-    if not (needed in content if sign else re.match(rb"%PDF-.*\d obj", content, re.DOTALL)):
+    if not re.match(READABLE[ending], content, re.DOTALL):
         return "failure", None, [_error(f"could not load document {name}", "backend_failure")]
     return "success", f"# {name}\n\n(stand-in) {len(content)} bytes that are no text", []
 

@@ -176,7 +176,8 @@ DOCUMENTS: Final = (
     Document(name="broken.pdf", content=b"%PDF-1.4 nonsense", status="failure", text=None, category="backend_failure"),
     Document(name="words.png", content=b"no picture", status="skipped", text=None, category="policy"),
     Document(name="broken.png", content=png()[:8] + b"??", status="failure", text=None, category="backend_failure"),
-    Document(name="words.docx", content=b"no archive", status="skipped", text=None, category="policy"),
+    Document(name="words.docx", content=b"no archive", status="failure", text=None, category="backend_failure"),
+    Document(name="empty.docx", content=b"", status="failure", text=None, category="backend_failure"),
     Document(name="words.jpg", content=b"no picture", status="skipped", text=None, category="policy"),
     Document(name="program.bin", content=b"\x00\x01\xff", status="skipped", text=None, category="policy"),
 )
