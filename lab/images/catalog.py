@@ -9,12 +9,13 @@ from typing import Final
 
 from engine.toolchain import VICTORIA_LOGS, pinned_version
 from lab.images.compose import with_imports
+from lab.images.docling_models import PATH as DOCLING_MODELS
 from lab.images.entry import NO_IMAGE, Entry, Folder, debian_program, stand_in
 from lab.images.recipes import LITELLM, N8N
 from lab.images.services import own_entry
 from lab.images.switch import CHOICE, chosen
+from lab.images.torch_layers import DOCLING, DOCLING_PATH, VLLM
 from lab.images.torch_layers import PATH as TORCH_PATH
-from lab.images.torch_layers import VLLM
 from lab.images.waf import waf
 from render.docs import table
 from topology.catalog import SERVICES
@@ -94,7 +95,7 @@ def _models(real: frozenset[str]) -> Mapping[str, Entry]:
             files={"/default-comfyui-bundle/ComfyUI/main.py": "shims/comfyui.py"},
             folders={"/data": (1000, 1000, 0o755)},
         ),
-        "ocr": stand_in("ocr", "/usr/local/bin/docling-serve", reason=f"{NO_IMAGE}; it reads text files alone"),
+        "ocr": _ocr(real="ocr" in real),
     }
 
 
@@ -122,6 +123,37 @@ def _vllm(*, real: bool) -> Entry:
             # The sampler would be compiled with a compiler of C++, which is not there.
             "TORCH_COMPILE_DISABLE": "1",
             "OMP_NUM_THREADS": "1",
+        },
+    )
+
+
+def _ocr(*, real: bool) -> Entry:
+    path, home, version = "/usr/local/bin/docling-serve", "/opt/app-root/src", DOCLING["docling-serve"]
+    if not real:
+        reason = "large, so that LAB_REAL has to name it; it reads text files, and of others tells name and size"
+        return stand_in("ocr", path, reason=reason, version=version, not_covered="PDF, Word, pictures; models, memory")
+    return Entry(
+        real=True,
+        reason="docling-serve from PyPI with RapidOCR; its layout and table models are the lab's and know nothing: "
+        "each page is one paragraph",
+        version=f"{version} with docling {DOCLING['docling-slim']}",
+        not_covered="layout, reading order, headings of PDFs, tables, what is in pictures, EasyOCR, the card; the "
+        "libraries of its image",
+        layers=("debian", "torch", "docling"),
+        # The program sets PYTHONPATH where the service has a share of the card.
+        programs={
+            path: f"export PYTHONPATH=${{PYTHONPATH:+$PYTHONPATH:}}{DOCLING_PATH}:{TORCH_PATH}\n"
+            'exec python3 -B -c "from docling_serve.__main__ import main; main()" "$@"'
+        },
+        folders={home: (1001, 0, 0o775)},
+        command=("docling-serve", "run"),
+        working_dir=home,
+        env={
+            "HOME": home,
+            "DOCLING_SERVE_ARTIFACTS_PATH": DOCLING_MODELS,
+            "OMP_NUM_THREADS": "1",
+            # The layout model's file holds what decides its answer; the rest would be listed as missing.
+            "TRANSFORMERS_VERBOSITY": "error",
         },
     )
 

@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import Final
 
 from engine.toolchain import VICTORIA_LOGS, VLAGENT, BuildError, build, pinned_version
-from lab.images import crs, cuda_stubs, torch_layers
+from lab.images import crs, cuda_stubs, docling_models, torch_layers
 from lab.images.client import debian_mirror as _mirror
 from lab.images.client import run as _run
 from lab.images.layers import LayerError, Recipe
@@ -272,6 +272,14 @@ RECIPES: Final[Mapping[str, Recipe]] = {
             f"{PYTHON} {torch_layers.VLLM} {torch_layers.WITHOUT} {_stamp(torch_layers.vllm)} "
             f"{_stamp(torch_layers.strip)}",
             functools.partial(torch_layers.vllm, _python),
+            python=True,
+        ),
+        Recipe(
+            "docling",
+            "docling-serve: 1 minute",
+            f"{PYTHON} {torch_layers.DOCLING} {torch_layers.DOCLING_WITHOUT} {_stamp(torch_layers.docling)} "
+            f"{_stamp(torch_layers.strip)} {_stamp(docling_models)}",
+            functools.partial(torch_layers.docling, _python),
             python=True,
         ),
     )

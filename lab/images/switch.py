@@ -6,7 +6,7 @@ import os
 from typing import Final
 
 VARIABLE: Final = "LAB_REAL"
-CHOICE: Final = frozenset({"vllm"})
+CHOICE: Final = frozenset({"vllm", "ocr"})
 """Keys of images whose real program is so large that a stand-in takes its place unless it is asked for."""
 
 

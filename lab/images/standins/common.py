@@ -115,6 +115,8 @@ class Service:
         self.name = name
         self.guard: Callable[[Request], None] = lambda _: None
         self.fallback: Handler | None = None
+        self.error_key = "error"
+        """Under which a path that is none, and a method that is not its own, are told."""
         self.poll_seconds = 0.5
         """How long it may take to notice that it shall end."""
         self.served: Counter[tuple[str, int]] = Counter()
@@ -155,7 +157,8 @@ class Service:
                 allowed = True
         if self.fallback is not None:
             return self.fallback
-        raise Refused(405 if allowed else 404, "Method Not Allowed" if allowed else "Not Found")
+        status, text = (405, "Method Not Allowed") if allowed else (404, "Not Found")
+        raise Refused(status, text, {self.error_key: text})
 
     def metrics(self) -> str:
         """Requests by method and status."""

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from lab.images import outside
-from lab.images.standins import embeddings, faults, images, ocr, speech, vllm
+from lab.images.standins import embeddings, faults, images, speech, vllm
 from lab.images.standins.common import Service
 from tests.contracts.upstream_facts import read
 from tests.lab.images.conftest import Client
@@ -173,28 +173,6 @@ def test_speech_both_ways(serve: Serve) -> None:
     status, sound = client.ask("POST", "/v1/audio/speech", speak, key="k")
     assert (status, sound[:4]) == (200, b"RIFF")
     assert client.ask("POST", "/v1/audio/speech", {**speak, "model": "tts-1"}, key="k")[0] == 404
-
-
-def test_documents_are_read_with_a_key(serve: Serve) -> None:
-    client = serve(ocr.make("k"))
-    assert client.ask("POST", "/v1/convert/file", FORM % (b"files", b"hello"), MULTIPART)[0] == 401
-    headers = {**MULTIPART, "x-api-key": "k"}
-    _, answer = client.ask("POST", "/v1/convert/file", FORM % (b"files", b"hello"), headers)
-    assert (answer["status"], answer["document"]["md_content"]) == ("success", "hello")
-    assert client.ask("POST", "/v1/convert/file", FORM % (b"other", b"hello"), headers)[0] == 422
-
-
-def test_a_conversion_is_begun_asked_for_and_fetched_once(serve: Serve) -> None:
-    client = serve(ocr.make("k"))
-    key = {"x-api-key": "k"}
-    status, begun = client.ask("POST", "/v1/convert/file/async", FORM % (b"files", b"hello"), {**MULTIPART, **key})
-    assert (status, begun["task_type"]) == (200, "convert")
-    task = begun["task_id"]
-    assert client.ask("GET", f"/v1/status/poll/{task}?wait=1")[0] == 401
-    assert client.ask("GET", f"/v1/status/poll/{task}?wait=1", headers=key)[1]["task_status"] == "success"
-    assert client.ask("GET", f"/v1/result/{task}", headers=key)[1]["document"]["md_content"] == "hello"
-    for path in (f"/v1/result/{task}", f"/v1/status/poll/{task}", "/v1/result/unknown"):
-        assert client.ask("GET", path, headers=key) == (404, {"detail": "Task not found."})
 
 
 def test_a_picture_is_queued_made_and_shown(serve: Serve) -> None:

@@ -1,36 +1,23 @@
 """VLLM and its stand-in are asked the same and answer the same. The real one runs with `LAB_REAL=vllm` or `all`."""
 
-import contextlib
 import json
-import os
 import re
-import signal
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from http.server import ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
 from lab.images.archive import File
-from lab.images.authority import authority
-from lab.images.catalog import catalog
-from lab.images.compose import _files
-from lab.images.layers import make_layer
-from lab.images.recipes import RECIPES
 from lab.images.standins import vllm, vllm_front
 from lab.images.standins.common import Answer, Service
 from lab.images.switch import chosen
 from lab.images.tiny_model import CONTEXT, files, write
 from render.monitoring import alert_rules
 from render.vllm import vllm_config, vllm_environment
-from tests.lab.conftest import FOLDER
 from tests.lab.images.conftest import Client
+from tests.lab.images.program import free_port, lay, running
 from tests.lab.images.vllm_cases import CHAT, KEY, LIMIT, METRICS, MODEL, REFUSED, TOOL, Case, chat
 from tests.unit.samples import settings
 
@@ -38,18 +25,11 @@ SETTINGS = settings(
     "thanos",
     models={"chat": f"/srv/agentic-mesh/models/{MODEL}", "chatContext": LIMIT, "chatToolParser": "hermes"},
 )
-START_SECONDS = 900
 
 
 def config(port: int) -> dict[str, Any]:
     """What the program tells vLLM, on loopback."""
     return {**yaml.safe_load(vllm_config(SETTINGS, KEY)), "host": "127.0.0.1", "port": port}
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 @pytest.fixture(scope="session")
@@ -71,82 +51,14 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """The lab's image without Docker: its layers in a folder, its program as the service's user."""
     if "vllm" not in chosen():
         pytest.skip("the real one is large: LAB_REAL=vllm asks for it")
-    entry = catalog(real=frozenset({"vllm"}))["vllm"]
-    root = tmp_path_factory.mktemp("vllm")
-    root.chmod(0o755)
-    cache = FOLDER / "layers"
-
-    def debian() -> Path:
-        return make_layer(RECIPES["debian"], cache, print, lambda: Path()).archive
-
-    for name in entry.layers:
-        archive = make_layer(RECIPES[name], cache, print, debian).archive
-        subprocess.run(["tar", "-xf", str(archive), "-C", str(root)], check=True)
-    for path, file in _files("vllm", entry, authority(FOLDER)).items():
-        lay(root / path.lstrip("/"), file)
-    write(root / "models" / MODEL)
     port = free_port()
+    root = tmp_path_factory.mktemp("vllm")
+    write(root / "models" / MODEL)
     lay(root / "config/vllm.yaml", File(yaml.safe_dump(config(port)).encode()))
-    environment = {**entry.env, **vllm_environment(SETTINGS), "LAB_VLLM_PORT": str(free_port())}
-    environment["PATH"] = "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-    script = (
-        'for name in proc sys dev; do mkdir -p "$0/$name"; mount --rbind /$name "$0/$name"; done\n'
-        'exec chroot --userspec=2000:0 "$0" "$@"'
-    )
-    log = root / "log"
-    with log.open("wb") as said:
-        process = subprocess.Popen(
-            [
-                *("unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-euc", script, str(root)),
-                *("vllm", "serve", "--config", "/config/vllm.yaml"),
-            ],
-            env=environment,
-            stdout=said,
-            stderr=said,
-            start_new_session=True,
-        )
-    client = Client(port)
-    try:
-        began = time.monotonic()
-        while not answers(client):
-            assert process.poll() is None, what_it_said(log)
-            assert time.monotonic() < began + START_SECONDS, what_it_said(log)
-            time.sleep(0.5)
-        print(f"vLLM answers after {time.monotonic() - began:.0f} s", file=sys.stderr)
+    environment = {**vllm_environment(SETTINGS), "LAB_VLLM_PORT": str(free_port())}
+    command = ("vllm", "serve", "--config", "/config/vllm.yaml")
+    with running("vllm", root, command, environment, user="2000:0", port=port, probe="/health") as client:
         yield client
-    finally:
-        # All of the group: the first process of the namespace takes the others along. The signal that `unshare` asks
-        # for at its own end is forgotten when the user changes.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        subprocess.run(["rm", "-rf", "--one-file-system", str(root)], check=False)
-
-
-def what_it_said(log: Path) -> str:
-    """The errors, of which the first is the cause, and the end."""
-    text = log.read_text(errors="replace")
-    return "\n".join([*(line for line in text.splitlines() if "rror: " in line), text[-2000:]])
-
-
-def lay(path: Path, file: File) -> None:
-    if file.folder:
-        path.mkdir(parents=True, exist_ok=True)
-    else:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if file.link:
-            path.symlink_to(file.link)
-            return
-        path.write_bytes(file.content)
-    path.chmod(file.mode)
-    os.chown(path, *file.owner)
-
-
-def answers(client: Client) -> bool:
-    try:
-        return client.ask("GET", "/health")[0] == 200
-    except OSError:
-        return False
 
 
 @pytest.fixture(params=["stand-in", "real"])
