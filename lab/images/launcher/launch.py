@@ -1,4 +1,4 @@
-"""n8n's launcher of task runners: offers to run tasks, and starts n8n's own runner when one is there.
+"""n8n's task runner launcher: offers to run tasks, and starts n8n's own runner when one arrives.
 
 The JavaScript runner is the real one, from n8n's packages. The Python runner is on no registry: its tasks find nobody.
 What this reads, refuses and waits for is that of n8n-io/task-runner-launcher 1.4.7: `internal/config/config.go`,
@@ -162,7 +162,7 @@ def grant(broker: str, token: str, *, seconds: float = GRANT_SECONDS) -> str:
 
 
 def ready(url: str) -> bool:
-    """Whether a health endpoint says 200."""
+    """Whether a health endpoint answers 200."""
     try:
         with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310 - the address is our configuration's
             return int(response.status) == 200
@@ -202,7 +202,7 @@ def taken(broker: str, token: str, kind: str) -> bool:
 
 
 def run(runner: Runner, environment: Mapping[str, str]) -> None:
-    """Start a runner and wait for its end; one that stops answering is killed."""
+    """Start a runner and wait until it exits; one that fails its health checks is killed."""
     host = variable("N8N_RUNNERS_HEALTH_CHECK_SERVER_HOST", environment)
     failures = 0
     with subprocess.Popen(runner.command, env=dict(environment), cwd=runner.workdir) as process:
