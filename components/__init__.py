@@ -1,1 +1,1 @@
-"""Pulumi component resources: `services` has one file for each service, `platform` what they all stand on."""
+"""Pulumi component resources: `services` has one file for each service, `platform` what they share."""

@@ -1,4 +1,4 @@
-"""How the Docker provider prints what it reads back. Pure functions, after the Go sources that they name.
+"""How the Docker provider formats what it reads back. Pure functions that follow the Go sources named here.
 
 Sources: `nanoInt64ToDecimalString` of `internal/provider/helpers.go` in kreuzwerker/terraform-provider-docker 4.5.0,
 which pulumi-docker 5 is built on; `Duration.String` and `ParseDuration` of Go's package time; `normalizeCapabilities`
@@ -25,12 +25,12 @@ _ALL_BUT_ONE_DIGIT: Final = 9
 
 
 def is_duration(text: str) -> bool:
-    """Whether Go reads it as a duration."""
+    """Whether Go parses it as a duration."""
     return text == "0" or bool(_DURATION.match(text))
 
 
 def nanoseconds(duration: str) -> int:
-    """`1m30s` as Docker counts it."""
+    """A duration such as `1m30s` in Docker's unit, nanoseconds."""
     parts = re.findall(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)", duration)
     return round(sum(float(number) * _UNITS[unit] for number, unit in parts))
 
@@ -57,15 +57,15 @@ def _decimal(number: int, unit: int) -> str:
 
 
 def nano_cpus(cpus: str) -> int:
-    """A number of processors as Docker counts it."""
+    """A number of CPUs in Docker's unit, billionths."""
     return round(float(cpus) * _BILLION)
 
 
 def cpus_text(nano_cpus: int) -> str:
-    """A number of processors as the provider prints it.
+    """A number of CPUs as the provider formats it: `2.0`, `0.5`, `1.25`.
 
-    `2.0`, `0.5`, `1.25`. Its way of telling whole numbers, nine zeros in the text with nine decimals, has odd
-    consequences that belong to the form: ten is `10.`, and 0.05 is `0.1`, which no value is read back as.
+    It takes a text with nine zeros for a whole number, with odd results that are reproduced here: ten becomes `10.`,
+    and 0.05 becomes `0.1`.
     """
     if nano_cpus == 0:
         return "0"

@@ -1,9 +1,9 @@
-"""Values that the real Docker provider would read back in another form, so that each `up` would change them again.
+"""Values that the real Docker provider reads back in another form, so that every `up` would change them again.
 
-After it has made a container the provider reads it from Docker and keeps that as its state; the next plan compares the
-program's text with it. What differs there is replaced (most arguments) or updated in place, every time.
+After creating a container the provider reads it back from Docker and stores the result as its state; the next plan
+compares the program's text with that. An argument that differs is replaced (most are) or updated in place, every time.
 
-Each rule names where that was read. "provider" is kreuzwerker/terraform-provider-docker 4.5.0, which pulumi-docker 5 is
+Each rule names its source. "provider" is kreuzwerker/terraform-provider-docker 4.5.0, which pulumi-docker 5 is
 built on: `resourceDockerContainerRead` in `internal/provider/resource_docker_container_funcs.go` unless another file is
 named. "moby" is 28.5.2 unless another version is.
 
@@ -12,7 +12,7 @@ deviceRequests, dnsOpts, dnsSearches, domainname, entrypoints, groupAdds, hostna
 maxRetryCount, memoryReservation, privileged, publishAllPorts, readOnly, restart, rm, runtime, shmSize (over 0),
 stdinOpen, stopSignal, stopTimeout, storageOpts, tmpfs, tty, ulimits, user, usernsMode. `logOpts` and `ulimits` come
 back with what `daemon.json` adds to them (`log-opts` of the same driver, `default-ulimits`; moby `daemon/logs.go` and
-`daemon/oci_linux.go`): a plan cannot know that.
+`daemon/oci_linux.go`): a plan cannot know them.
 
 Never read: envs, labels, uploads, volumes, networksAdvanced, destroyGraceSeconds, removeVolumes, start, wait,
 waitTimeout, cpuPeriod, cpuQuota, cgroupParent, cgroupnsMode.
@@ -40,13 +40,13 @@ _AGAIN: Final = "each `up` would change it again"
 
 
 def container_failures(inputs: Inputs) -> Iterator[Failure]:
-    """What of a container would be read back differently."""
+    """Arguments of a container that would be read back differently."""
     for rule in _CONTAINER:
         yield from rule(inputs)
 
 
 def network_failures(inputs: Inputs) -> Iterator[Failure]:
-    """What of a network would be read back differently."""
+    """Arguments of a network that would be read back differently."""
     options = inputs.get("options")
     # moby 28, `GetSkipGwAlloc` of libnetwork's bridge driver: such a network gets no gateway.
     none = inputs.get("internal") is True and isinstance(options, dict) and options.get(_INHIBIT) == "true"

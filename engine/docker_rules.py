@@ -1,8 +1,8 @@
 """What the real Docker provider or a Docker daemon refuses although the schema allows it.
 
 A plan that passes must not fail at `pulumi up` on something that could be known before. Each rule reads the plain
-inputs of one resource and yields what is wrong; values that are not known yet are let through. What is taken, but read
-back in another form, is refused too: see `engine.docker_read_back`.
+inputs of one resource and yields what is wrong; values that are not known yet are let through. What Docker
+accepts but the provider reads back in another form is refused too: see `engine.docker_read_back`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _LEAST_MEMORY_MIB: Final = 6
 
 
 def docker_failures(token: str, inputs: Inputs, *, any_form: bool = False) -> Iterator[Failure]:
-    """All that Docker would refuse about a resource of this type; `any_form` lets through what comes back different."""
+    """All that Docker would refuse about a resource of this type; `any_form` skips the read-back rules."""
     rules = _RULES.get(token, ())
     for rule in rules if any_form else (*rules, *_FORMS.get(token, ())):
         yield from rule(inputs)

@@ -67,7 +67,7 @@ class Outcome:
     kinds: dict[str, int] = field(default_factory=dict)
     """Planned resources by type token."""
     changed: list[Step] = field(default_factory=list)
-    """What is not left as it is; a replacement is one step."""
+    """Every resource that changes; a replacement is one step."""
     containers: list[Container] = field(default_factory=list)
     violations: list[Violation] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)

@@ -25,7 +25,7 @@ def planned_facts(stack: str, config: Mapping[str, str], environment: Mapping[st
 
 
 def facts(settings: Settings, graph: Graph) -> Facts:
-    """Address, GPU share, memory limit and callers by service, in the table's order; the gateway has the node's sum."""
+    """Address, GPU share, memory limit and callers by service, in the table's order; the gateway has the total."""
     node = settings.node
     published = graph.published(node.name)
     found: Facts = {}

@@ -76,7 +76,7 @@ VLAGENT: Final = Tool(
     minutes="half a minute",
     variable=_VICTORIALOGS_VERSION,
 )
-"""The log shipper, of the same module."""
+"""The log shipper, from the same module."""
 ALL_TOOLS: Final = {tool.name: tool for tool in (PULUMI, ACTIONLINT, VICTORIA_LOGS, VLAGENT)}
 
 

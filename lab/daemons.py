@@ -36,7 +36,7 @@ def start_daemons(node: Node, *, gvisor: bool = True) -> None:
         _write_daemon_json(node, gvisor=gvisor)
         (node.run / "dockerd-own.pid").unlink(missing_ok=True)
         processes.start(
-            # What it mounts for a container, the container's shim finds by a path: both see the same mounts.
+            # In containerd's mount namespace: a container's shim must see what dockerd mounts for it.
             in_namespace(
                 node.namespace,
                 *docker_root.beside(int(_containerd_pid(node).read_text()), *_programs(node)),
@@ -108,7 +108,7 @@ def answers(node: Node) -> bool:
 
 
 def _programs(node: Node) -> Sequence[str]:
-    """Begins a command that looks for programs on the host of the node: in the order in which its daemons look."""
+    """Prefix of a command: sets PATH so that programs are found as on the node's host."""
     return ("env", f"PATH={host_programs(node)}:{docker_root.PATH}")
 
 

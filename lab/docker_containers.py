@@ -41,7 +41,7 @@ class Container(Resource):
         return unknown(inputs)
 
     def changes(self, olds: Values, news: Values, state: Values) -> list[str]:
-        """What differs from what was read back, which need not be what was asked for."""
+        """The arguments that differ from what was read back, which may differ from what was requested."""
         return list(CONTAINER.changes(state, news))
 
     def same(self, name: str, one: Any, other: Any) -> bool:
@@ -69,12 +69,12 @@ class Container(Resource):
             if inputs.get("start", True):
                 _start(client, identifier, inputs)
         except ResourceError as error:
-            # It then has not been read: the state is what was planned.
+            # Nothing has been read back then: the state is what was planned.
             raise InitFailedError(identifier, {}, str(error)) from error
         return identifier, _read(client, identifier, inputs)
 
     def read(self, config: Values, identifier: str, inputs: Values, outputs: Values) -> tuple[Values, Values] | None:
-        """What is there now, in the provider's words."""
+        """The container's current state, in the provider's form."""
         client = connect(config)
         state = found(lambda: client.inspect_container(identifier))
         if state is None:
@@ -202,7 +202,7 @@ def _read(client: Any, identifier: str, inputs: Values) -> Values:
 
 
 def _as_asked(now: Values, state: dict[str, Any], inputs: Values) -> Values:
-    """The lab's own exceptions: limits that were lowered and devices that were not asked for count as given."""
+    """Apply the lab's exceptions: lowered ulimits and omitted device requests count as requested."""
     if not state["HostConfig"].get("DeviceRequests"):
         now.pop("deviceRequests", None)
     if "ulimits" in now and inputs.get("ulimits"):

@@ -124,7 +124,7 @@ class Volume(Resource):
         return inputs["name"], VOLUME.after_create(inputs, state)
 
     def read(self, config: Values, identifier: str, inputs: Values, outputs: Values) -> tuple[Values, Values] | None:
-        """Gone, or as it is there."""
+        """The volume's current state; None: it is gone."""
         state = found(lambda: connect(config).inspect_volume(identifier))
         if state is None:
             return None
@@ -280,13 +280,13 @@ def _filled(values: dict[str, Any]) -> dict[str, Any]:
 
 
 class DockerProvider(LabProvider):
-    """With `anyForm` in its environment it takes what the plan would refuse since it comes back different.
+    """With `anyForm` in its environment it accepts values that are read back in another form.
 
-    Only with that can a test show what such a form does.
+    The plan refuses them; tests use this to show what such a value does.
     """
 
     def refusals(self, token: str, values: Values) -> Iterable[Failure]:
-        """As the plan, unless a test wants to see."""
+        """As in the plan; without the read-back rules if `anyForm` is set."""
         return docker_failures(token, values, any_form=bool(self._environment.get("anyForm")))
 
 

@@ -1,8 +1,8 @@
-"""The Docker that the nodes run: Debian 13's, from a root file system of its own, whatever this machine has.
+"""The Docker that the nodes run: Debian 13's, from a root file system of its own, independent of this machine's.
 
-Made once and kept below the lab's folder by the hash of its recipe. The daemons see this machine's files with the
-`/usr` of that file system in place of its own, in a mount namespace for each node: all paths are the same inside and
-outside, what the daemons mount is seen by nobody else, and none of it outlives the last process of the node.
+Built once and cached in the lab's folder by the hash of its recipe. Each node has a mount namespace in which the `/usr`
+of that file system replaces this machine's: all other paths are the same inside and outside, the daemons' mounts are
+invisible outside, and they disappear with the node's last process.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ SUITE: Final = "trixie"
 PACKAGES: Final = ("containerd", "docker-cli", "docker.io", "iptables", "kmod", "procps", "runc", "runsc")
 PATH: Final = "/usr/sbin:/usr/bin"
 _RUNSC: Final = """#!/bin/sh
-# It takes a network namespace with /proc/sys/net/core/rmem_default for this machine's own, and starts no network stack
-# in there (isRootNS in runsc/sandbox/network.go). New kernels show that file in every namespace.
+# runsc takes a network namespace that has /proc/sys/net/core/rmem_default for the host's and starts no network stack in
+# it (isRootNS in runsc/sandbox/network.go). New kernels show that file in every namespace.
 hidden='mount -t tmpfs -o ro none /proc/sys/net'
 exec unshare --mount --propagation slave sh -euc "$hidden; exec /usr/libexec/runsc \\"\\$@\\"" runsc "$@"
 """
 _CLIENT: Final = """#!/bin/sh
-# With its own libraries: outside, those of this machine may be older than it wants.
+# With its own libraries: this machine's may be too old for it.
 usr=$(dirname "$(dirname "$(readlink -f "$0")")")/usr
 libraries=$usr/lib/x86_64-linux-gnu
 exec "$libraries/ld-linux-x86-64.so.2" --library-path "$libraries" "$usr/bin/docker" "$@"
@@ -37,7 +37,7 @@ _UNUSED: Final = ("doc", "info", "locale", "man", "zoneinfo")
 
 
 def install(folder: Path, say: Callable[[str], None] = print) -> Path:
-    """The root file system's `/usr`, from the lab's folder or made now."""
+    """The root file system's `/usr`, built if the lab's folder does not have it."""
     recipe = f"{SUITE} {PACKAGES} {_RUNSC} {_CLIENT} {inspect.getsource(_fill)}"
     root = folder / f"docker-{hashlib.sha256(recipe.encode()).hexdigest()[:16]}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -53,13 +53,13 @@ def install(folder: Path, say: Callable[[str], None] = print) -> Path:
 
 
 def client(folder: Path) -> Path:
-    """Its `docker` command, which runs outside the mount namespaces too."""
+    """Its `docker` command, which also runs outside the mount namespaces."""
     return install(folder).with_name("bin") / "docker"
 
 
 def apart(usr: Path, *command: str) -> Sequence[str]:
-    """The command with these programs, in a mount namespace of its own."""
-    # Mounts of this machine still arrive, none goes out, and the daemon finds its root shared as a host's is.
+    """The command in a mount namespace of its own, with this `/usr`."""
+    # Mounts propagate in but not out, and the daemon finds a shared root, as on a host.
     modules = '[ ! -d /lib/modules ] || mount --bind /lib/modules "$0/lib/modules"'
     script = f'mount --make-rshared /; {modules}; mount --rbind "$0" /usr; exec "$@"'
     return ("unshare", "--mount", "--propagation", "slave", "sh", "-euc", script, str(usr), *command)
@@ -79,7 +79,7 @@ def _fill(root: Path) -> None:
     run("debootstrap", *options, SUITE, str(whole), *([mirror] if mirror else []))
     (whole / "usr").rename(root / "usr")
     shutil.rmtree(whole)
-    # This machine's kernel has modules of its own.
+    # A mount point for the modules of this machine's kernel.
     (root / "usr/lib/modules").mkdir(exist_ok=True)
     for name in _UNUSED:
         shutil.rmtree(root / "usr/share" / name, ignore_errors=True)

@@ -17,13 +17,13 @@ from lab.provider import Values
 
 @dataclass(frozen=True, kw_only=True)
 class Schema:
-    """What a type's diff depends on."""
+    """The properties of a resource type that its diff depends on."""
 
     arguments: frozenset[str]
     computed: frozenset[str] = frozenset()
-    """Optional and computed: not given, whatever was read back is right."""
+    """Optional and computed: if not given, whatever was read back is accepted."""
     in_place: frozenset[str] = frozenset()
-    """Not ForceNew."""
+    """Updated in place (not ForceNew)."""
     defaults: Mapping[str, Any] = field(default_factory=dict)
     sets: frozenset[str] = frozenset()
     unordered: frozenset[str] = frozenset()
@@ -31,12 +31,12 @@ class Schema:
     nested: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Defaults within an object, by argument."""
     nested_computed: Mapping[str, str] = field(default_factory=dict)
-    """Argument -> the key of its objects that Docker chooses where it is not given."""
+    """Argument -> the key of its objects that Docker chooses if it is not given."""
     empty_is_absent: frozenset[str] = frozenset()
-    """A DiffSuppressFunc takes "" for what is there."""
+    """A DiffSuppressFunc ignores "" here."""
 
     def changes(self, state: Values, news: Values) -> Iterator[str]:
-        """The arguments in which what is wanted differs from the state."""
+        """The arguments whose wanted value differs from the state."""
         for name in sorted(self.arguments):
             wanted = news.get(name)
             if wanted is None and name in self.computed:
@@ -51,15 +51,15 @@ class Schema:
                 yield name
 
     def after_create(self, given: Values, found: Values) -> Values:
-        """What of a read after a creation becomes the state.
+        """The part of the read after a creation that becomes the state.
 
-        A set that the plan knew is taken from the plan (`normalizeNullValues` of terraform-plugin-sdk's
-        `helper/schema/grpc_provider.go`): that Docker holds another one shows after the first refresh.
+        A set that the plan contained is taken from the plan (`normalizeNullValues` of terraform-plugin-sdk's
+        `helper/schema/grpc_provider.go`): a difference in Docker only shows after the first refresh.
         """
         return {name: value for name, value in found.items() if name not in self.sets or name not in given}
 
     def same(self, name: str, one: Any, other: Any) -> bool:
-        """Whether two values of an argument are one to Terraform: absent and zero are, and so are a set's orders."""
+        """Whether Terraform treats two values of an argument as equal: absent equals zero, and sets have no order."""
         return bool(self._canonical(name, one) == self._canonical(name, other))
 
     def _canonical(self, name: str, value: Any) -> Any:
@@ -75,7 +75,7 @@ def _canonical(value: Any, defaults: Mapping[str, Any], *, unordered: bool) -> A
     if isinstance(value, list):
         items = [_canonical(item, defaults, unordered=unordered) for item in value]
         return (sorted(items, key=_text) if unordered else items) or None
-    # Numbers travel as doubles; zero, empty and absent are one.
+    # Numbers arrive as doubles; zero, empty and absent are equal.
     return None if value in (0, "", False) else value
 
 

@@ -1,8 +1,8 @@
-"""What the real Docker provider reads back from Docker after it has made something: its state, in Pulumi's names.
+"""The state that the real Docker provider reads back after a creation, in Pulumi's names.
 
 After `resourceDockerContainerRead` of `internal/provider/resource_docker_container_funcs.go`, the flatten functions
 of `resource_docker_container_structures.go`, `resourceDockerNetworkReadRefreshFunc` and `resourceDockerVolumeRead` of
-kreuzwerker/terraform-provider-docker 4.5.0. Pure functions of what Docker's inspect says and of the program's inputs.
+kreuzwerker/terraform-provider-docker 4.5.0. Pure functions of Docker's inspect output and the program's inputs.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _MIB: Final = 1024 * 1024
 
 
 def container_state(inspected: Values, given: Values) -> Values:
-    """Every argument and output that a read sets; what it leaves alone is not in it."""
+    """Every argument and output that a read of a container sets, and nothing else."""
     host, config, state = inspected["HostConfig"], inspected["Config"], inspected["State"]
     found: Values = {
         "name": inspected["Name"].lstrip("/"),
@@ -92,7 +92,7 @@ def _number(host: Values, key: str) -> int:
 
 
 def network_state(inspected: Values) -> Values:
-    """The same of a network."""
+    """The same for a network."""
     return {
         "name": inspected["Name"],
         "labels": labels(inspected["Labels"]),
@@ -110,7 +110,7 @@ def network_state(inspected: Values) -> Values:
 
 
 def volume_state(inspected: Values) -> Values:
-    """The same of a volume."""
+    """The same for a volume."""
     return {
         "name": inspected["Name"],
         "labels": labels(inspected["Labels"]),

@@ -134,7 +134,7 @@ def _egress_problems(chain: Chain, graph: Graph, node: str) -> Iterator[str]:
 
 
 def _forward_problems(chain: Chain, graph: Graph, node: str) -> Iterator[str]:
-    """Names and suffixes on port 443, for services that the topology sends through the forward proxy."""
+    """The forward proxy serves only services with `proxied` names, and only names and suffixes on port 443."""
     proxied = {Instance(service.name, node).identity for service in graph.on(node) if service.proxied}
     for caller in sorted(chain.callers or ()):
         if caller.identity not in proxied:
@@ -146,15 +146,15 @@ def _forward_problems(chain: Chain, graph: Graph, node: str) -> Iterator[str]:
 
 
 def _inner_problems(chain: Chain) -> Iterator[str]:
-    """Behind a forward proxy: one name or suffix, and it dials what the TLS says."""
+    """An internal listener belongs to a forward proxy: it has one name or suffix and dials the TLS server name."""
     if not chain.dials_by_name:
-        yield f"the inner listener for {', '.join(chain.names)} is none of a forward proxy"
+        yield f"the internal listener for {', '.join(chain.names)} does not belong to a forward proxy"
     elif len(chain.names) != 1 or not _names_few(chain.names[0]):
         yield f"its forward proxy dials {', '.join(chain.names) or 'any name'}"
 
 
 def _names_few(name: str) -> bool:
-    """One host name, or those below a domain of two labels or more."""
+    """Whether it is one host name, or a suffix of two labels or more."""
     host = name.removeprefix("*.")
     return "*" not in host and "." in host.strip(".") and ":" not in host
 

@@ -21,7 +21,7 @@ _BY_SERVER_NAME: Final = "envoy.filters.network.sni_dynamic_forward_proxy"
 _TLS: Final = "extensions.transport_sockets.tls.v3.DownstreamTlsContext"
 
 AUTHORITY: Final = "authority"
-"""Before the `host:port` of a route that is a name to connect to."""
+"""Prefix of a route that is the `host:port` of a CONNECT request."""
 ANYONE: Final = "anyone"
 """Stands for a principal or path that names nobody in particular."""
 
@@ -56,9 +56,9 @@ class Chain:
     only_passes: bool
     """It hands connections on as they are."""
     internal: bool = False
-    """Only the proxy itself connects to it."""
+    """Its listener is internal: only the proxy itself connects to it."""
     dials_by_name: bool = False
-    """It dials the server name that a connection says."""
+    """It dials the server name of the connection's TLS."""
 
 
 def read(text: str) -> Config | None:

@@ -4,42 +4,43 @@ from collections.abc import Mapping
 from typing import Final
 
 LOGS: Final = "/var/log/edge"
-"""A folder that the image does not have. Docker fills a new volume from the image's folder of that path, owner and mode
-included: `/var/log/nginx` is root's there, and holds links to the standard output."""
+"""A folder that the image does not have. Docker fills a new volume from the image's folder at that path, with its owner
+and mode: `/var/log/nginx` belongs to root there and holds links to standard output."""
 ACCESS_LOG: Final = f"{LOGS}/edge-access.log"
 ERROR_LOG: Final = f"{LOGS}/edge-error.log"
 CROWDSEC_PORT: Final = 8082
 REQUESTS_PER_SECOND: Final = 20
 CONNECTIONS: Final = 40
 BODY_MIB: Final = 64
-"""A document with all that goes with it, as Kong takes it."""
+"""The largest request body, as in Kong: an uploaded document with its other form fields."""
 LOG_MIB: Final = 50
-"""A log file above this gives way to a new one; one older is kept beside it."""
+"""A log file above this size is rotated; one older file is kept."""
 JSON_MIB: Final = 32
-"""Everything but files, as the agents take it."""
+"""The largest body without files, as in the agents' API."""
 _NOT_FROM_OUTSIDE: Final = (
     "X-Consumer-ID", "X-Consumer-Username", "X-Consumer-Custom-ID", "X-Credential-Identifier", "X-Anonymous-Consumer",
 )  # fmt: skip
-"""By these Kong tells the services behind it whom it has authenticated; on a route without a key it sets none."""
+"""Headers by which Kong tells its upstreams whom it has authenticated; on routes without a key it does not set them,
+and a client's own would pass."""
 _BODIES: Final = ",".join(
     f"ctl:ruleRemoveTargetByTag=OWASP_CRS;{part}" for part in ("ARGS", "ARGS_NAMES", "REQUEST_BODY")
 )
-"""What the Core Rule Set does not look at where a prompt is expected."""
+"""Targets that the Core Rule Set does not inspect where a prompt is expected."""
 
 
 def edge_environment() -> Mapping[str, str]:
-    """The variables of the image that are not left at its own values. The server template reads none of them."""
+    """The image's variables that differ from its defaults. Our server template reads none of them."""
     return {
-        # As many as the container has processors; `auto` counts the host's.
+        # The container's CPUs; `auto` counts the host's.
         "NGINX_WORKER_PROCESSES": "2",
         "BLOCKING_PARANOIA": "1",
         "ANOMALY_INBOUND": "5",
         "ALLOWED_METHODS": "GET HEAD POST PUT PATCH DELETE OPTIONS",
         "MODSEC_REQ_BODY_LIMIT": str(BODY_MIB << 20),
         "MODSEC_REQ_BODY_NOFILES_LIMIT": str(JSON_MIB << 20),
-        # A copy of each uploaded file in /tmp, which is memory, that no rule reads.
+        # Would copy each uploaded file to /tmp, a tmpfs, where no rule reads it.
         "MODSEC_TMP_SAVE_UPLOADED_FILES": "off",
-        # Answers are streams of models; reading them whole would hold them back.
+        # Responses are streams of models; inspecting them would buffer them.
         "MODSEC_RESP_BODY_ACCESS": "off",
         "MODSEC_AUDIT_ENGINE": "RelevantOnly",
         # Without request headers: they hold keys, and the log is kept.
@@ -52,7 +53,7 @@ def edge_environment() -> Mapping[str, str]:
 def edge_server(domain: str, sidecar: str) -> str:
     """The server template that replaces the image's own.
 
-    The gateway in front tells the client's address by the PROXY protocol; it is believed from the own sidecar alone.
+    The gateway in front passes the client's address by the PROXY protocol, which is trusted from the own sidecar only.
     """
     none = "\n".join(f'        proxy_set_header {name} "";' for name in _NOT_FROM_OUTSIDE)
     return f"""\
@@ -86,10 +87,10 @@ server {{
     client_header_timeout 10s;
     client_body_timeout 30s;
 
-    # With the client's address, not the proxy's: it is what the intrusion detection reads.
+    # With the client's address, not the proxy's: CrowdSec reads it.
     access_log {ACCESS_LOG} combined;
 
-    # Prompts hold code and markup. Their bodies are data for a model; the rest of the request is still looked at.
+    # Prompts contain code and markup. Their bodies are data for a model; the rest of the request is still inspected.
     modsecurity_rules "
       SecRule REQUEST_URI \\"@rx ^/(v1|models)/\\" \\"id:10001,phase:1,pass,nolog,chain\\"
         SecRule REQUEST_METHOD \\"@streq POST\\" \\"{_BODIES}\\"
@@ -141,14 +142,14 @@ server {{
 
 
 def log_rotation(folder: str = LOGS, most: int = LOG_MIB << 20, seconds: float = 60) -> str:
-    """A shell command, for before the shell becomes nginx: in the background it keeps the log files small.
+    """A shell command that rotates the log files in the background, to be run before the shell executes nginx.
 
-    nginx writes on to a renamed file until it is told to open its logs again; the intrusion detection follows by name.
-    A size is in bytes.
+    `most` is in bytes. nginx keeps writing to a renamed file until SIGUSR1 makes it reopen its logs; CrowdSec follows
+    the file by name.
     """
     files = " ".join(f"{folder}/{log.rpartition('/')[2]}" for log in (ACCESS_LOG, ERROR_LOG))
     return (
-        # Before it is nginx, the signal would end the shell.
+        # Until the shell has become nginx, the signal would kill it.
         f'{{ while sleep {seconds:g} && kill -0 $$; do [ "$(cat /proc/$$/comm)" = nginx ] || continue; moved=""; '
         f"for log in {files}; do "
         f'if [ -f "$log" ] && [ "$(wc -c <"$log")" -gt {most} ]; then mv -f "$log" "$log.1" && moved=yes; fi; done; '
@@ -157,10 +158,10 @@ def log_rotation(folder: str = LOGS, most: int = LOG_MIB << 20, seconds: float =
 
 
 def crowdsec_local() -> str:
-    """`config.yaml.local`: where the local API and the metrics listen, and which of the hub's branches is used.
+    """`config.yaml.local`: where the local API and the metrics listen, and which branch of the hub is used.
 
-    Without a branch every `cscli ... install` at start first asks the makers for their newest version, and the start
-    fails while they do not answer, although everything it installs is there.
+    Without a branch every `cscli ... install` at start first looks up CrowdSec's newest version online, and the start
+    fails if that is unreachable, although everything to be installed is there.
     """
     return f"""\
 api:
@@ -177,18 +178,18 @@ prometheus:
 
 
 def crowdsec_environment() -> Mapping[str, str]:
-    """The image's variables that are set, but for the bouncer's key."""
+    """The image's variables that are set, except the bouncer's key."""
     return {
         "COLLECTIONS": "crowdsecurity/nginx",
         "DISABLE_ONLINE_API": "true",
         "LEVEL_INFO": "true",
-        # The address that the image's own credentials name has the image's own port.
+        # The credentials in the image name the default port.
         "LOCAL_API_URL": f"http://127.0.0.1:{CROWDSEC_PORT}",
     }
 
 
 def crowdsec_acquisition() -> str:
-    """What is read: the edge's access and error logs, which may not be there yet when CrowdSec starts."""
+    """What CrowdSec reads: the edge's access and error logs, which may not exist yet when it starts."""
     return f"""\
 filenames:
   - {ACCESS_LOG}

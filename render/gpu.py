@@ -1,4 +1,4 @@
-"""What holds a program to its share of the card, as far as it can be held (docs/gpu.md)."""
+"""Limits a PyTorch program to its share of the GPU's memory (docs/gpu.md)."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,11 +11,11 @@ _SOURCE: Final = Path(__file__).resolve().parents[1] / "services" / "gpu_share" 
 
 
 def share_files() -> Mapping[str, str]:
-    """For programs on PyTorch: a file beside their configuration that limits it."""
+    """The file that sets the limit, to be put beside the program's configuration."""
     return {SHARE_FILE: _SOURCE.read_text(encoding="utf-8")}
 
 
 def share_environment(settings: Settings, service: str, folder: str = "/config") -> Mapping[str, str]:
-    """Environment that has Python run the file; nothing where the service runs on the CPU."""
+    """Environment that makes Python run the file; empty where the service runs on the CPU."""
     share = settings.gpu_shares.get(service, 0)
     return {"GPU_SHARE_GIB": f"{share:g}", "PYTHONPATH": folder} if share else {}

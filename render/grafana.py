@@ -1,4 +1,4 @@
-"""Grafana's provisioned data sources: metrics and alerts. Logs have a web page of their own (docs/adr, 0020)."""
+"""Grafana's provisioned data sources: metrics and alerts. Logs have a web UI of their own (docs/adr/0020)."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ def grafana_datasources() -> str:
     config = {
         "apiVersion": 1,
         "prune": True,
-        # With an id from the first day: Grafana does not start where one is given to a source that it knows without.
+        # Set from the start: Grafana fails to start if a data source that it has stored gets another uid.
         "datasources": [
             {"uid": str(source["name"]).lower(), **source, "access": "proxy", "editable": False} for source in sources
         ],

@@ -19,7 +19,7 @@ REQUESTS_PER_MINUTE: Final = 120
 REQUEST_MIB: Final = 64
 
 KEY_NAMES: Final = ("apikey", "x-api-key", "authorization")
-"""Headers in which a client may bring its key."""
+"""Headers in which a client may send its key."""
 _UPSTREAM_KEYS: Final = {
     # route -> the header by which Kong authenticates itself upstream
     "agents": ("Authorization", "Bearer ", "langgraph"),
@@ -51,8 +51,8 @@ def kong_config(*, owner_key: str, upstream_keys: dict[str, str], redis_password
                 "minute": REQUESTS_PER_MINUTE,
                 "limit_by": "consumer",
                 "policy": "redis",
-                # While Redis is away Kong limits nobody, instead of letting nobody in; the edge's limits and the
-                # budgets hold on.
+                # While Redis is down Kong lets all requests in unlimited instead of rejecting them; the edge's rate
+                # limits and the budgets still apply.
                 "fault_tolerant": True,
                 "redis": {
                     "host": "redis",
@@ -107,7 +107,7 @@ def _service(
             {"name": "acl", "config": {"allow": list(groups), "hide_groups_header": True}},
         ]
     if groups is not None:
-        # Key-auth hides the one header that it took the key from; a client that sends two would show the service one.
+        # Key-auth removes only the header that it took the key from: a second one would reach the service.
         transform: dict[str, Any] = {"remove": {"headers": list(KEY_NAMES)}}
         if name in _UPSTREAM_KEYS:
             header, scheme, key = _UPSTREAM_KEYS[name]
@@ -126,7 +126,7 @@ def _service(
                 "name": name,
                 "paths": [path],
                 "strip_path": strip,
-                # The edge has the whole body already; here each large one would lie in a tmpfs, that is in memory.
+                # The edge has buffered the whole body; here each large one would be buffered in a tmpfs, in memory.
                 "request_buffering": False,
                 "response_buffering": False,
             }

@@ -1,4 +1,4 @@
-"""What the model servers are told; what vLLM is stands in `render.vllm`."""
+"""Arguments and files of the model servers, except vLLM (`render.vllm`)."""
 
 import json
 from typing import Final
@@ -8,16 +8,16 @@ from settings.embeddings import TOKENIZERS, batch_tokens
 from topology.model import Service
 
 OPENAI_INPUTS: Final = 2048
-"""Texts in one request, as many as OpenAI's API takes."""
+"""The most texts in one request, as in OpenAI's API."""
 _REQUEST_BYTES: Final = 32 * 1024 * 1024
-"""Of a request's body: what the model proxy takes."""
+"""The largest request body, as in the model proxy."""
 
 
 def embeddings_command(settings: Settings, service: Service) -> list[str]:
-    """Arguments of Text Embeddings Inference: whatever OpenAI's API takes is split into batches that fit the memory.
+    """Arguments of Text Embeddings Inference: requests as large as OpenAI's, split into batches that fit the memory.
 
     Raises:
-        ValueError: the model's shape is not known, which the settings have refused before.
+        ValueError: the model's shape is not known. The settings reject that earlier.
 
     """
     shape = settings.models.shape_of_embedding()
@@ -30,9 +30,9 @@ def embeddings_command(settings: Settings, service: Service) -> list[str]:
         "model-id": settings.models.embedding,
         "max-batch-tokens": batch_tokens(shape, service, settings.gpu_shares),
         "max-client-batch-size": OPENAI_INPUTS,
-        # Each text of a request takes one, and a request that finds too few is refused as a whole.
+        # Each text of a request counts as one; a request that exceeds what is left is rejected as a whole.
         "max-concurrent-requests": 2 * OPENAI_INPUTS,
-        # Refused as a whole otherwise: a text over the model's length, or over what a batch may hold.
+        # Otherwise one text over the model's or the batch's length makes the whole request fail.
         "auto-truncate": "true",
         "payload-limit": _REQUEST_BYTES,
         "tokenization-workers": TOKENIZERS,
@@ -41,7 +41,7 @@ def embeddings_command(settings: Settings, service: Service) -> list[str]:
 
 
 def audio_aliases(settings: Settings) -> str:
-    """JSON of OpenAI's names for audio models -> ours, so that its clients need not know them."""
+    """JSON: OpenAI's names of audio models -> ours, so that OpenAI clients work unchanged."""
     names = {
         "whisper-1": settings.models.speech_to_text,
         "tts-1": settings.models.text_to_speech,

@@ -12,7 +12,7 @@ from topology.routes import route
 
 BLACKBOX: Final = "blackbox-exporter"
 _PROGRAM_XIDS: Final = " or ".join(f"DCGM_FI_DEV_XID_ERRORS == {code}" for code in (13, 31, 43, 45))
-"""NVIDIA's codes for faults of a program on the card; the others are faults of card, driver or bus."""
+"""XID codes that a faulty program causes; the others mean a fault of GPU, driver or bus."""
 
 
 def prometheus_config(graph: Graph, node: str) -> str:
@@ -108,7 +108,7 @@ def alert_rules() -> str:
             'up{service="gpu-exporter", job!="proxies"} == 1 unless on (node) DCGM_FI_DEV_GPU_TEMP',
             "2m",
             "critical",
-            "{{ $labels.node }} has lost its GPU; nvidia-smi on the host says whether the host has, too",
+            "{{ $labels.node }}: the GPU is gone from the exporter; see nvidia-smi on the host",
         ),
         _alert(
             "MemoryHigh",
@@ -139,8 +139,8 @@ def alert_rules() -> str:
             'increase(mesh_paid_fallbacks_total{reason="refused"}[30m]) > 0',
             "0m",
             "warning",
-            'The local model refused requests, and a paid one answered {{ $value | printf "%.0f" }} in half an hour. '
-            "vLLM's log says why: most often tools without a parser (models.chatToolParser), a picture, or a key",
+            'The local model rejected {{ $value | printf "%.0f" }} requests in 30 minutes, and a paid model answered '
+            "them. See vLLM's log; mostly tools without a parser (models.chatToolParser), a picture, a key",
         ),
         _alert(
             "VectorReplicaDead",

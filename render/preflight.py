@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 LEAST_FREE_GIB = 10
 USABLE = 0.94
-"""Part of a host's memory that its kernel reports at least: firmware and the kernel itself keep the rest."""
+"""The least part of a host's memory that `MemTotal` reports: firmware and the kernel take the rest."""
 LISTENS = 8080
 """The port of the container."""
 
@@ -23,10 +23,10 @@ def preflight_script(
 ) -> str:
     """Checks the host, makes the folders of the data volumes, then idles.
 
-    What is missing is printed with its fix, and looked for again until it is there: only then does the container get
-    healthy, so that the deploy stops and `docker logs agentic-mesh-preflight-host` says why. `folders` are
-    (path, uid, gid), `address` and `port` where the container's own port 8080 is published, `cpus` and
-    `memory_gib` what the services count on, None: not looked at; `encrypted` is False in the lab alone.
+    What is missing is printed with its fix and checked again until it is there. The container is unhealthy until
+    then, so that the deploy stops and `docker logs agentic-mesh-preflight-host` says why. `folders` are
+    (path, uid, gid), `address` and `port` where the container's own port 8080 is published; `cpus` and `memory_gib`
+    are what the services need (None: not checked); `encrypted` is False in the lab only.
     """
     root = shlex.quote(data_root)
     lines = [
@@ -83,7 +83,7 @@ def preflight_script(
 
 
 def _memory(gib: float, stack: str) -> tuple[str, ...]:
-    """As much memory as the plan was made for."""
+    """The host has the memory that the plan assumes."""
     return (
         "has=$(awk '/^MemTotal:/ { print int($2 / 1024) }' /proc/meminfo)",
         f'[ "$has" -ge {int(gib * 1024 * USABLE)} ] || miss "the host has $has MiB of memory, '

@@ -16,9 +16,9 @@ def qdrant_config(
 ) -> str:
     """YAML for `--config-path`. A `Listener` takes updates, votes and answers no reads.
 
-    `http_port` is where the other peers call it in the mesh: a peer that hands over a shard names itself by its own
-    REST port, and the other one fetches a snapshot from there (Qdrant 1.19.0, `lib/collection/src/shards/`:
-    `channel_service.rs` and `transfer/snapshot.rs`).
+    `http_port` must be the port by which the other peers reach this one in the mesh: a peer that transfers a shard
+    announces its own REST port, and the receiver fetches a snapshot from there (Qdrant 1.19.0,
+    `lib/collection/src/shards/`: `channel_service.rs` and `transfer/snapshot.rs`).
     Snapshots stay on the volume: the backup service fetches them, and so the database needs no way out.
     """
     storage: dict[str, Any] = {
@@ -36,7 +36,7 @@ def qdrant_config(
         "service": {
             "host": "0.0.0.0",
             "http_port": http_port,
-            # The image's own file has 6334, which nobody here calls and which is the replica's REST port.
+            # Off: the image's default 6334 is the replica's REST port, and nothing here uses gRPC.
             "grpc_port": None,
             "metrics_port": 6340,
             "api_key": api_key,

@@ -1,4 +1,4 @@
-"""What vLLM is told."""
+"""VLLM's configuration file and environment."""
 
 from typing import Any
 
@@ -10,14 +10,14 @@ from settings.gpu import gpu_utilization
 from settings.tool_parsers import NONE
 
 MODELS = "/models"
-"""Where the container has the model folder (`modelPath`)."""
+"""Where the model folder (`modelPath`) is mounted."""
 REQUESTS = 32
-"""Requests that are answered at a time; more wait. vLLM's default of 256 sets 1.4 GiB of the card aside for a model of
-this size, and leaves too little of the default share for one request of the default context."""
+"""Concurrent requests; more are queued. VLLM's default of 256 reserves 1.4 GiB of GPU memory for a model of this size,
+which leaves too little of the default share for a single request of the default context length."""
 
 
 def vllm_config(settings: Settings, api_key: str) -> str:
-    """YAML for `vllm serve --config`; holds the API key. Its share of the card is what the other services leave."""
+    """YAML for `vllm serve --config`; contains the API key. Its share of the GPU is what the other services leave."""
     models = settings.models
     share = settings.gpu_shares["vllm"]
     config: dict[str, Any] = {
@@ -32,23 +32,23 @@ def vllm_config(settings: Settings, api_key: str) -> str:
         "disable-fastapi-docs": True,
     }
     if models.tool_parser not in (None, NONE):
-        # Without both, each request that offers tools is refused.
+        # Without both, vLLM rejects every request with tools.
         config |= {"enable-auto-tool-choice": True, "tool-call-parser": models.tool_parser}
     return yaml.safe_dump(config, sort_keys=False)
 
 
 def vllm_environment(settings: Settings) -> dict[str, str]:
-    """Plain values only."""
+    """The environment; no secrets."""
     return {
         "HOME": "/home/vllm",
-        # Its user need not be in the image's passwd.
+        # Its user may be missing from the image's passwd.
         "USER": "vllm",
         "LOGNAME": "vllm",
         "TRITON_CACHE_DIR": "/home/vllm/.cache/triton",
         "HF_HOME": f"{MODELS}/hub",
         "VLLM_NO_USAGE_STATS": "1",
-        # It closes idle connections after 5 s otherwise, some of them under a request: Envoy keeps them for an hour.
+        # By default it closes idle connections after 5 s. Envoy keeps them for an hour and would reuse them.
         "VLLM_HTTP_TIMEOUT_KEEP_ALIVE": "3900",
-        # A model of the node's own is complete, or its start says what is missing: nothing is looked up elsewhere.
+        # A local model must be complete: nothing is looked up on the hub.
         **({"HF_HUB_OFFLINE": "1"} if settings.models.chat_is_local else offline(settings)),
     }

@@ -147,7 +147,7 @@ def _hosts(value: object) -> tuple[str, ...]:
 
 
 HUB_START: Final = "huggingface.co"
-"""Where every download begins; only the files come from elsewhere."""
+"""Where every download starts; only the files come from other hosts."""
 
 
 def _hub(value: object) -> tuple[str, ...]:
@@ -266,12 +266,12 @@ CHAT_MODEL: Final = Check(
     "a name on the model hub such as owner/name, or the absolute path of a folder below the GPU node's model folder "
     "(agentic-mesh:modelPath)",
     "Qwen/Qwen2.5-7B-Instruct-AWQ",
-    # The hub's names have no more than one slash.
+    # Names on the hub have at most one slash.
     _matching(rf"(?=.{{3,200}}$)(?:[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?|{_PATH})"),
 )
 TOOL_PARSER: Final = Check(
-    f"{', '.join(sorted(PARSERS))}, or {NONE}: the local model then refuses requests with tools, and a paid one "
-    "answers them",
+    f"{', '.join(sorted(PARSERS))}, or {NONE}: the local model then rejects requests with tools, and they "
+    "fall back to a paid model",
     "hermes",
     choice(*PARSERS, NONE).parse,
 )

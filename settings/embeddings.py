@@ -1,12 +1,12 @@
-"""What an embedding model needs of memory in Text Embeddings Inference, and how many tokens it may take at once.
+"""How much memory an embedding model needs in Text Embeddings Inference, and so how many tokens a batch may have.
 
 Read from TEI 1.9.3 (`router/src/lib.rs`, `backends/src/lib.rs`, `core/src/queue.rs`, `backends/candle/src/models/`):
 
 - `--max-batch-tokens` is also the longest text: longer ones are truncated to it (`--auto-truncate`).
-- The CPU's programs pad: a batch of M tokens whose longest text has L holds attention scores of heads x M x L numbers,
-  and the warm-up makes such a batch of one text. ONNX Runtime holds 2.2 of these tables at its peak (measured on
-  attention layers of 8 and 16 heads, 2048 to 4096 tokens), candle three where it pads (`bert.rs`).
-- On a GPU flash attention holds none of them, and weights have two bytes instead of four.
+- The CPU backends pad: a batch of M tokens whose longest text has L tokens needs heads x M x L attention scores, and
+  the warm-up is such a batch of one text. ONNX Runtime holds 2.2 of these tables at its peak (measured on attention
+  layers of 8 and 16 heads, 2048 to 4096 tokens), candle three where it pads (`bert.rs`).
+- On a GPU flash attention needs none of them, and weights take two bytes instead of four.
 """
 
 import re
@@ -20,41 +20,41 @@ from topology.model import Service
 _MIB: Final = 2**20
 _SCORE_TABLES: Final = 3
 _WEIGHTS_ON_CPU: Final = 4 * 1.2
-"""Bytes for each parameter: float32, and a fifth more for what the runtime lays out anew."""
+"""Bytes per parameter: float32, and a fifth more for copies that the runtime makes in its own layout."""
 _PROCESS_MIB: Final = 600
-"""The program, two tokenizers of a large vocabulary, requests that wait."""
+"""The program, two tokenizers with a large vocabulary, queued requests."""
 _WEIGHTS_ON_GPU: Final = 2
 _CONTEXT_MIB: Final = 512
-"""What CUDA itself takes of the card, with its kernels."""
+"""GPU memory that CUDA itself takes, with its kernels."""
 LEAST: Final = 512
-"""Tokens: with fewer a batch is not worth its name."""
+"""Tokens; the smallest batch that is accepted."""
 _MOST: Final = 16384
 _STEP: Final = 256
 TOKENIZERS: Final = 2
-"""Each holds a vocabulary of its own, some 100 MiB; TEI would start one for each CPU."""
+"""Each holds its own vocabulary, about 100 MiB; TEI's default is one per CPU."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """The numbers of a model's `config.json` that memory depends on."""
+    """The numbers of a model's `config.json` that its memory depends on."""
 
     millions: float
     """Parameters."""
     hidden: int
-    """Width of a layer, which for these models is the size of the vectors too."""
+    """Width of a layer; for these models also the size of the vectors."""
     heads: int
     tokens: int
     """The longest text."""
 
     def cpu_mib(self, batch_tokens: int) -> int:
-        """Memory of the process on a CPU while it works on a batch."""
+        """Memory of the process on a CPU while it processes a batch."""
         longest = min(self.tokens, batch_tokens)
         scores = _SCORE_TABLES * self.heads * batch_tokens * longest * 4
         layers = batch_tokens * 10 * self.hidden * 4
         return round((self.millions * 1e6 * _WEIGHTS_ON_CPU + scores + layers) / _MIB + _PROCESS_MIB)
 
     def gpu_mib(self, batch_tokens: int) -> int:
-        """Memory of the card."""
+        """GPU memory."""
         layers = batch_tokens * 12 * self.hidden * 2
         return round((self.millions * 1e6 * _WEIGHTS_ON_GPU + layers) / _MIB + _CONTEXT_MIB)
 
@@ -73,7 +73,7 @@ KNOWN: Final[Mapping[str, Shape]] = {
     "nomic-ai/nomic-embed-text-v1.5": Shape(137, 768, 12, 8192),
     "sentence-transformers/all-MiniLM-L6-v2": Shape(23, 384, 12, 256),
 }
-"""From the models' own pages."""
+"""From the models' pages on the hub."""
 
 _WORDS: Final = re.compile(r"millions=(\d+(?:\.\d+)?) hidden=(\d+) heads=(\d+) tokens=(\d+)")
 
@@ -97,14 +97,14 @@ SERVICES: Final = ("embeddings", "embeddings-cpu")
 
 
 def batch_tokens(shape: Shape, service: Service, shares: Mapping[str, float]) -> int:
-    """The most tokens of a batch that fit: on a GPU the service's share of the card in GiB, else its memory.
+    """The largest batch, in tokens, that fits the service's share of the GPU, or its memory limit on a CPU.
 
     Raises:
-        NotAllowedError: not even a few do.
+        NotAllowedError: not even the smallest batch fits.
 
     """
     if service.gpu is not None:
-        return _largest(shape.gpu_mib, int(shares[service.name] * 1024), "MiB of the card")
+        return _largest(shape.gpu_mib, int(shares[service.name] * 1024), "MiB of GPU memory")
     return _largest(shape.cpu_mib, service.memory_mib, "MiB of memory")
 
 

@@ -31,14 +31,14 @@ def gpu_shares(services: Iterable[Service], memory_gib: float, given: Mapping[st
 
 
 DRIVER_GIB: Final = 0.75
-"""What the driver keeps of a card: CUDA counts 23.5 to 23.7 GiB on one of 24, and a context outside any share."""
+"""What the driver takes: CUDA reports 23.5 to 23.7 GiB on a GPU of 24, and a context belongs to no share."""
 
 
 def gpu_utilization(share_gib: float, memory_gib: float) -> float:
     """VLLM's share as the fraction of the card that `--gpu-memory-utilization` takes, rounded down.
 
-    At its start vLLM wants that fraction of the whole card to be free (v0.30.0, `vllm/v1/worker/utils.py`,
-    `request_memory`), or it ends and Docker starts it again. The others hold their shares then, so that the fraction
-    leaves out what the driver keeps: it is free in whatever order the services start.
+    At startup vLLM requires that fraction of the whole GPU to be free (v0.30.0, `vllm/v1/worker/utils.py`,
+    `request_memory`), or it exits and Docker restarts it. The driver's part is left out of the fraction, so that it is
+    free even when all other services have started first.
     """
     return max(1, int((share_gib - DRIVER_GIB) / memory_gib * 100)) / 100

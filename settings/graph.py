@@ -1,4 +1,4 @@
-"""The graph as a stack's settings shape it."""
+"""The service graph with a stack's settings applied."""
 
 from settings.model import Settings
 from topology.catalog import SERVICES

@@ -48,7 +48,7 @@ SECRETS: Final = frozenset(
 )
 
 _HUB: Final = ["huggingface.co", "cdn-lfs.huggingface.co", "hf.co", "*.hf.co"]
-"""The hub and every host that it sends clients to for files, of which it adds and moves some without notice."""
+"""The hub and the hosts that it redirects clients to for files, which it adds and moves without notice."""
 
 _BUCKET_LENGTH: Final = 63
 """S3's longest name."""
@@ -272,7 +272,7 @@ class _Reader:
         return path
 
     def models(self, model_path: str, *, gpu: bool) -> Models:
-        """The names of the models. A GPU node serves the chat model, so that there it must fit vLLM and the folder."""
+        """The models. On a GPU node, which serves the chat model, its path and its tool parser are checked too."""
         models = Models(**self.section("models", {**checks.MODELS, "embeddingShape": embeddings.SHAPE}))
         if not gpu:
             return models
@@ -284,8 +284,8 @@ class _Reader:
             raise self.wrong("models.chat", models.chat, allowed, f"{model_path}/{models.chat_name}")
         if models.tool_parser is None:
             allowed = (
-                f"the tool parser of vLLM that fits models.chat ({models.chat}), whose family the program does not "
-                f"know: {checks.TOOL_PARSER.allowed}"
+                f"the tool parser of vLLM for models.chat ({models.chat}), whose model family is unknown to the "
+                f"program: {checks.TOOL_PARSER.allowed}"
             )
             raise self.wrong("models.chatToolParser", None, allowed, checks.TOOL_PARSER.example)
         return models
@@ -320,7 +320,7 @@ class _Reader:
     def check_embeddings(
         self, models: Models, node: Node, shares: Mapping[str, float], memory_mib: Mapping[str, int]
     ) -> None:
-        """The embedding model fits the memory of the service that runs it on this node, by a formula."""
+        """Check that the embedding model fits the memory of the service that runs it on this node."""
         shape = models.shape_of_embedding()
         if shape is None:
             allowed = f"{embeddings.SHAPE.allowed}, since {models.embedding} is none of {', '.join(embeddings.KNOWN)}"

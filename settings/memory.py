@@ -1,4 +1,4 @@
-"""Whether what the containers of a node may use fits its host."""
+"""Checks that the memory limits of a node's containers fit its host."""
 
 from collections.abc import Sequence
 
@@ -11,9 +11,9 @@ _NAMED = 3
 
 
 def check_memory(settings: Settings, services: Sequence[Service]) -> None:
-    """Raise `SettingsError` where the limits of the node's services do not fit the host beside what its system needs.
+    """Raise `SettingsError` if the limits of the node's services and what the system needs exceed the host's memory.
 
-    A host whose containers may together use more than it has works until they do; then the kernel ends the largest.
+    An overcommitted host works until the containers use their limits; then the kernel kills the largest process.
     """
     needed = needed_mib(services) / 1024
     if needed <= settings.host_memory_gib:
@@ -25,7 +25,7 @@ def check_memory(settings: Settings, services: Sequence[Service]) -> None:
         "hostMemoryGib",
         settings.host_memory_gib,
         f"{needed:.1f} GiB or more, which the limits of the {len(services)} services of {settings.node.name} and the "
-        f"system beside them need; or lower limits (largest, in MiB: {named}): pulumi config set --path "
+        f"system add up to; or lower limits (largest, in MiB: {named}): pulumi config set --path "
         f"'agentic-mesh:memoryMib.{example.name}' '{example.memory_mib // 2}' --stack {settings.stack}",
         stack=settings.stack,
         example=str(int(-(-needed // 1))),
@@ -33,5 +33,5 @@ def check_memory(settings: Settings, services: Sequence[Service]) -> None:
 
 
 def memory_of(settings: Settings, services: Sequence[Service]) -> str:
-    """What of the host's memory is promised, for the plan's table."""
+    """How much of the host's memory the limits add up to, for the plan's table."""
     return f"{needed_mib(services) / 1024:.1f} of {settings.host_memory_gib:g} GiB"

@@ -43,7 +43,7 @@ class Models:
     chat: str = "Qwen/Qwen2.5-7B-Instruct-AWQ"
     """vLLM: a hub name, or the absolute path of a folder below the GPU node's model path."""
     chat_tool_parser: str | None = None
-    """vLLM's name of the parser that reads the chat model's tool calls; None: the one of the model's family."""
+    """vLLM's parser for the chat model's tool calls; None: chosen by the model's family."""
     chat_context: int = 16384
     """vLLM's context window in tokens."""
     embedding: str = "BAAI/bge-m3"
@@ -51,7 +51,7 @@ class Models:
     embedding_size: int = 1024
     """Dimensions of its vectors."""
     embedding_shape: Shape | None = None
-    """Of a model that is not in `settings.embeddings.KNOWN`."""
+    """The shape of a model that is not in `settings.embeddings.KNOWN`."""
     speech_to_text: str = "Systran/faster-whisper-small"
     text_to_speech: str = "speaches-ai/Kokoro-82M-v1.0-ONNX"
     claude_sonnet: str = "claude-sonnet-4-5"
@@ -79,7 +79,7 @@ class Models:
         return self.chat_tool_parser or tool_parser(self.chat)
 
     def shape_of_embedding(self) -> Shape | None:
-        """What its memory depends on; None: neither known nor given."""
+        """What the embedding model's memory depends on; None: neither known nor set."""
         return self.embedding_shape or KNOWN.get(self.embedding)
 
     def cloud(self) -> Mapping[str, str]:
@@ -122,7 +122,7 @@ class BackupStore:
     retention_days: int = 35
     """How long a backup can be neither deleted nor overwritten."""
     telemetry: bool = False
-    """Whether metrics and logs are backed up too: they change all day, and a locked copy of each day adds up."""
+    """Whether metrics and logs are backed up too. They change all day, and a locked copy of each day adds up."""
 
     def bucket(self, node: str) -> str:
         """The bucket of a node."""
@@ -138,11 +138,11 @@ class BackupStore:
 
 @dataclass(frozen=True, kw_only=True)
 class LogStore:
-    """How much of the logs is kept."""
+    """How long logs are kept, and how much disk they may take."""
 
     retention_days: int = 31
     max_disk_gib: int = 10
-    """Above it the oldest days go first."""
+    """Above this size the oldest day is deleted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,17 +186,17 @@ class Settings:
     """Logins or groups of the tailnet whose people may operate the nodes."""
     n8n_webhook_url: str
     n8n_editor_url: str
-    """Where people's browsers open n8n: OAuth providers send them back there, where they are logged in."""
+    """The address by which people open n8n. OAuth providers redirect them to it, so they must be logged in there."""
     n8n_hosts: tuple[str, ...]
     """Outside hosts that workflows may call."""
     allow_unencrypted_data: bool
     """Skips the preflight's look for LUKS below the data root; the lab's own exception."""
     host_memory_gib: float
-    """What the host has; the limits of all its containers must fit."""
+    """The host's memory, which the limits of all its containers must fit."""
     memory_mib: Mapping[str, int]
-    """Memory limits of services, instead of the table's."""
+    """Memory limits of services that override the service table's."""
     allow_small_host: bool
-    """Skips the preflight's comparison of `host_memory_gib` with the host; the lab's own exception."""
+    """Skips the preflight's check of `host_memory_gib`; for the lab only."""
     host_cpus: float
     """No service gets more: Docker refuses a limit above what the host has."""
     cache_shared: bool

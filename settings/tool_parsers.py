@@ -1,16 +1,16 @@
-"""Which of vLLM's tool parsers reads a chat model's tool calls.
+"""Which of vLLM's tool parsers fits a chat model.
 
-Without a parser vLLM refuses each request that offers tools, and the request falls back to a paid model. Models write
-tool calls in formats of their own, so the parser follows from the model's family. Read from vLLM v0.30.0,
-`vllm/tool_parsers/__init__.py` and `docs/features/tool_calling.md`. Families whose own chat template does not know
-tools are left out: they need a template besides a parser.
+Without a parser vLLM rejects every request with tools, and the request falls back to a paid model. Each model family
+writes tool calls in its own format, so the family decides the parser. Read from vLLM v0.30.0,
+`vllm/tool_parsers/__init__.py` and `docs/features/tool_calling.md`. Families whose chat template does not support tools
+are left out: they would need another template too.
 """
 
 import re
 from typing import Final
 
 NONE: Final = "none"
-"""The setting's word for no parser: requests with tools are refused."""
+"""The setting's value for no parser: requests with tools are rejected."""
 
 PARSERS: Final = frozenset(
     {
@@ -23,12 +23,12 @@ PARSERS: Final = frozenset(
         "xlam",
     }
 )  # fmt: skip
-"""What `--tool-call-parser` takes."""
+"""The values of `--tool-call-parser`."""
 
 _FAMILIES: Final = tuple(
     (re.compile(pattern), parser)
     for pattern, parser in (
-        # Fine-tunes that speak their own format come before the family that they were made from.
+        # Fine-tunes with a format of their own come before the family of their base model.
         (r"hermes-[2-4]", "hermes"),
         (r"xlam", "xlam"),
         (r"qwen3-coder", "qwen3_xml"),
@@ -58,7 +58,7 @@ _FAMILIES: Final = tuple(
 
 
 def tool_parser(model: str) -> str | None:
-    """The parser for a model by its hub name or path; None: its family is not known."""
-    # The owner says nothing about the format, and folders may be named as their owner likes.
+    """The parser for a model, by its hub name or path; None: unknown family."""
+    # The last component only: neither the owner on the hub nor parent folders say anything about the format.
     name = model.rstrip("/").rpartition("/")[2].lower().replace("_", "-")
     return next((parser or None for family, parser in _FAMILIES if family.search(name)), None)

@@ -36,7 +36,7 @@ SERVICES: Final = (
         calls=(Call(to="kong"),),
         probe=Probe(port=8090, path="/healthz"),
         metrics=None,
-        # One document of the largest size: ModSecurity holds ten times what it reads, and bodies lie in a tmpfs.
+        # For one document of the largest size: ModSecurity needs ten times the body, which lies in a tmpfs.
         memory_mib=896,
         cpus=2,
         volumes=(Volume(name="logs", path="/var/log/edge", owner=(101, 101), backup=False),),
@@ -163,7 +163,7 @@ SERVICES: Final = (
         probe=Probe(port=8011, path="/health"),
         metrics=Metrics(port=8011),
         proxied=("@model-hub",),
-        # By `settings.embeddings`: the default model with batches, and so texts, of 1280 tokens.
+        # By `settings.embeddings`, enough for the default model with batches, and so texts, of 1280 tokens.
         memory_mib=3584,
         cpus=2,
         volumes=(Volume(name="models", path="/data", owner=(1000, 1000), backup=False),),
@@ -215,7 +215,7 @@ SERVICES: Final = (
         cpus=2,
         volumes=(
             Volume(name="data", path="/home/node/.n8n", owner=(1000, 1000)),
-            # The one folder that n8n 2's nodes for files may use.
+            # The only folder that n8n 2's file nodes may use.
             Volume(name="files", path="/home/node/.n8n-files", owner=(1000, 1000)),
         ),
         tmpfs=("/tmp", "/home/node/.cache"),
@@ -321,7 +321,7 @@ SERVICES: Final = (
         cpus=2,
         volumes=(
             Volume(name="storage", path="/qdrant/storage", owner=(1000, 1000), backup=False),
-            # Written when it joins with collections that it lacks, and while it hands over a shard or makes a snapshot.
+            # Written when it joins and lacks collections, and while it transfers a shard or makes a snapshot.
             Volume(name="snapshots", path="/qdrant/snapshots", owner=(1000, 1000), backup=False),
         ),
         stop_seconds=60,
@@ -393,9 +393,9 @@ SERVICES: Final = (
         image="victorialogs",
         user="10001:10001",
         ports=(
-            # Its web page and queries, for operators.
+            # Its web UI and queries, for operators.
             Port(number=9428, routes=("GET,POST /select/",), direct=True),
-            # A port of its own, so that whoever may read logs cannot write any.
+            # A separate port, so that readers of logs cannot write any.
             Port(number=9427, name="ingest", target=9428, routes=("POST /insert/native",)),
         ),
         probe=Probe(port=9428, path="/health"),

@@ -1,6 +1,6 @@
 """Outside hosts, as the service table and the settings write them: `host` or `host:port`, TLS from the first byte.
 
-Names for the forward proxy are `host` or `*.suffix`, which stands for every name below it; always port 443.
+Names for the forward proxy are `host` or `*.suffix`, which matches every name below it; always port 443.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Outside:
 
     @property
     def is_suffix(self) -> bool:
-        """Whether it stands for all names below one."""
+        """Whether it matches all names below a domain."""
         return self.host.startswith("*.")
 
     @property

@@ -90,7 +90,7 @@ SERVICES: Final = (
         resource="RAM",
         image="qdrant",
         user="1000:1000",
-        # Each peer's own REST port is the one that the others call: it names itself by it when it hands over a shard.
+        # The REST port must be the one that the other peers call: a peer announces its own when it transfers a shard.
         ports=(
             Port(number=6338, routes=QDRANT_SHARDS),
             Port(number=6336, name="peer", protocol=Protocol.GRPC, target=6335),
@@ -107,7 +107,7 @@ SERVICES: Final = (
         cpus=2,
         volumes=(
             Volume(name="storage", path="/qdrant/storage", owner=(1000, 1000), backup=False),
-            # Written when a peer joins with collections that it lacks, and while it hands over a shard.
+            # Written when a peer joins and lacks collections, and while it transfers a shard.
             Volume(name="snapshots", path="/qdrant/snapshots", owner=(1000, 1000), backup=False),
         ),
         stop_seconds=60,
@@ -176,7 +176,7 @@ SERVICES: Final = (
         memory_mib=12288,
         cpus=4,
         volumes=(Volume(name="data", path="/data", owner=(1000, 1000), backup=False),),
-        # The image declares a volume on /root, which nothing here needs.
+        # The image declares a volume on /root, which is not used: the tmpfs takes its place.
         tmpfs=("/tmp", "/root"),
         waivers=(Waiver(rule=Rule.WRITABLE_EXEC, reason=_GPU_LIBRARIES, value="/tmp"),),
         start_seconds=1800,
@@ -229,7 +229,7 @@ SERVICES: Final = (
         purpose="GPU metrics",
         resource="GPU",
         image="gpu-exporter",
-        # The image's own user for metrics without profiling, which needs root and SYS_ADMIN.
+        # Enough without profiling metrics, which would need root and SYS_ADMIN.
         user="1000:1000",
         probe=Probe(port=9400, path="/health"),
         metrics=Metrics(port=9400),

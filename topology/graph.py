@@ -206,7 +206,7 @@ def with_egress(services: Iterable[Service], groups: Mapping[str, tuple[str, ...
 
 
 def with_backups(services: Iterable[Service], *, telemetry: bool) -> tuple[Service, ...]:
-    """The table whose metrics and logs are backed up, or not."""
+    """The table with backups of metrics and logs switched on or off."""
 
     def chosen(volume: Volume) -> Volume:
         return replace(volume, backup=telemetry) if volume.telemetry else volume

@@ -71,12 +71,12 @@ IMAGES: Final[Mapping[str, Image]] = {
         reference="ghcr.io/speaches-ai/speaches:0.9.0-rc.3-cuda-12.6.3@sha256:5c6206a349e90b9a6782342917e72f84fc7cb60e8afd540f6aa625831ac1fd0f",
     ),
     "comfyui": Image(
-        # The tag's last build: its publisher has archived it. Newer tags have no digest that could be resolved.
+        # The last build of a tag that its publisher has archived. No newer tag's digest could be resolved.
         reference="docker.io/yanwk/comfyui-boot:cu128-slim@sha256:7b75f98c317b42490529502c781bb0a699c7ca2a909a0e9df6106de853cf8fb4",
         platforms=(AMD64,),
     ),
     "ocr": Image(
-        # The newest tag with a digest that could be resolved; it is the one of the platform, not of the index.
+        # The newest tag whose digest could be resolved; it is the platform's digest, not the index'.
         reference="ghcr.io/docling-project/docling-serve-cu128:v1.32.0@sha256:c57b384ba305ab70f4f8cd02582a0aa9effbc529b7838ddc324a5d299449e8d2",
         platforms=(AMD64,),
     ),

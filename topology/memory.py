@@ -1,4 +1,4 @@
-"""What a node's containers may use of the host's memory, in MiB."""
+"""How much of the host's memory a node's containers may use, in MiB."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -7,13 +7,13 @@ from typing import Final
 from topology.model import Service
 
 PROXY_MIB: Final = 96
-"""A sidecar's limit: an Envoy holds some 20 MiB of its own, and shares the pages of its program with the others."""
+"""A sidecar's limit: Envoy takes about 20 MiB of its own and shares the pages of its binary with the others."""
 GATEWAY_MIB: Final = 256
 """The limit of a node's gateway, through which all traffic between nodes and with the outside goes."""
 SYSTEM_MIB: Final = 1024
 """For kernel, system services, Docker, containerd and Tailscale."""
 CONTAINER_MIB: Final = 12
-"""Beside each container's limit: its shim, and what the kernel keeps for it."""
+"""Per container, outside its limit: its shim and kernel memory."""
 
 
 def with_memory(services: Iterable[Service], given: Mapping[str, int]) -> tuple[Service, ...]:
@@ -22,9 +22,9 @@ def with_memory(services: Iterable[Service], given: Mapping[str, int]) -> tuple[
 
 
 def needed_mib(services: Iterable[Service]) -> int:
-    """Limits of all containers of a node, and what the system needs beside them.
+    """The memory limits of all containers of a node plus what the system needs.
 
-    Limits may all be used up at the same time: only then does a busy service never make the kernel end another one.
+    The sum must fit even if every container reaches its limit, so that a busy service never gets another one killed.
     """
     found = tuple(services)
     containers = 2 * len(found) + 1

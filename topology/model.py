@@ -113,7 +113,7 @@ class Volume:
     backup: bool = True
     """False for what can be downloaded or computed again."""
     telemetry: bool = False
-    """Metrics and logs: backed up where the setting `backup.telemetry` asks for it."""
+    """Metrics and logs: backed up only with the setting `backup.telemetry`."""
     setting: Literal["model_path", "qdrant_storage"] | None = None
     """The setting that may place it elsewhere on the host."""
 
@@ -184,7 +184,7 @@ class Service:
     """Outside hosts, exact, `host` or `host:port`; `@group` stands for a list from the settings (`Settings.egress`)."""
     proxied: tuple[str, ...] = ()
     """Outside names that it reaches through its sidecar's forward proxy, on port 443: exact, or `*.suffix` for all
-    names below; `@group` as in `egress`. For a group whose names nobody can list."""
+    names below; `@group` as in `egress`. For hosts that cannot be listed."""
     metrics: Metrics | None = None
     gpu: Gpu | None = None
     volumes: tuple[Volume, ...] = ()
@@ -193,14 +193,14 @@ class Service:
     """It sees each volume of its node that wants a backup, below `/backup`."""
     host_mounts: tuple[HostMount, ...] = ()
     tmpfs: tuple[str, ...] = ("/tmp",)
-    """Writable places in memory, which counts as the container's."""
+    """Writable folders in memory, which counts toward the container's limit."""
     tmpfs_mib: tuple[tuple[str, int], ...] = ()
-    """Path and size of those that `tmpfs_sizes` would not suit."""
+    """Path and size in MiB where the default of `tmpfs_sizes` does not fit."""
     waivers: tuple[Waiver, ...] = ()
     start_seconds: int = 300
-    """How long the deploy waits for it to get healthy: two dozen services start at once on a host of two cores."""
+    """How long the deploy waits for it to become healthy; two dozen services start at once on a host with two cores."""
     stop_seconds: int = 30
-    """How long it may take to end in order when it is stopped; longer than it gives its own children and callers."""
+    """Time for a graceful stop; must exceed the program's own timeout for its children and callers."""
     single: bool = False
     """Keeps state of its own: it runs on the first node of its role alone."""
     public_port: int | None = None
@@ -216,9 +216,10 @@ class Service:
         raise KeyError(f"service {self.name!r} has no port {name!r}")
 
     def tmpfs_sizes(self) -> Mapping[str, int]:
-        """MiB by path: a quarter of the container's memory, at most 1 GiB, where the table says nothing else.
+        """MiB by path: a quarter of the container's memory, at most 1 GiB, unless the table sets another size.
 
-        A full one is an error of the program that filled it; one larger than the memory would end the container.
+        A full tmpfs is an error in the program that filled it; one larger than the memory limit would get the
+        container killed.
         """
         quarter = max(1, min(self.memory_mib // 4, 1024))
         given = dict(self.tmpfs_mib)

@@ -13,7 +13,7 @@ METRICS_PORT: Final = 15090
 EGRESS_PORT: Final = 15443
 """Where the gateway takes connections that leave the node."""
 FORWARD_PORT: Final = 15128
-"""Where a sidecar takes its app's CONNECT requests, for names that are too many to list."""
+"""Where a sidecar accepts its app's CONNECT requests to the forward proxy."""
 MAX_SLOT: Final = 199
 
 
@@ -45,7 +45,7 @@ class NodeNetworks:
 
     @property
     def outside_router(self) -> str:
-        """The host on the outside network. Written down, since Docker 29 reads back the one that it chose."""
+        """The host on the outside network. Set explicitly, since Docker 29 reads back its own choice."""
         return str(IPv4Address(int(self.base.network_address) + 0x1100 + 1))
 
     @property

@@ -18,17 +18,17 @@ COMFYUI_USERS: Final = (
     "POST /upload/image",
     "POST /upload/mask",
 )
-"""What a program needs to have pictures made. Not: the queue and the whole history, which show everybody's prompts; to
-interrupt, clear or unload, which end everybody's work; settings, files and models of the user interface."""
+"""What a program needs to generate pictures. Left out: the queue and the full history, which show everybody's prompts;
+interrupting, clearing and unloading, which affect everybody's work; settings, files and models of the web UI."""
 COMFYUI_JOBS: Final = ("POST /prompt", "GET /history/", "GET /view", "POST /queue")
-"""What the agents do: a workflow, its outcome, its pictures, and a job of their own taken out of the queue."""
+"""What the agents need: queue a workflow, fetch its result and pictures, cancel their own job."""
 QDRANT_READS: Final = (
     "/collections/[^/]+/points/(search|query)(/batch|/groups)?",
     "/collections/[^/]+/points/(scroll|count)",
 )
 """How Qdrant takes searches."""
 QDRANT_SHARDS: Final = ("GET /collections/",)
-"""What a Qdrant peer asks another one's REST API for: the snapshot of a shard, when its own copy is too old."""
+"""What a Qdrant peer requests from another's REST API: a shard's snapshot, when its own copy is too old."""
 MODELS: Final = (
     "POST /v1/chat/completions",
     "POST /v1/embeddings",
@@ -40,7 +40,7 @@ MODELS: Final = (
 RESPONSES: Final = "POST /v1/responses"
 """What n8n's OpenAI node asks besides."""
 N8N_PUBLIC: Final = ("/webhook/", "/webhook-waiting/", "/form/", "/form-waiting/", "/mcp/")
-"""What workflows offer to the world, each with a guard of its own; test addresses and the editor are for operators."""
+"""What workflows offer to the public, each with its own authentication; test URLs and the editor are for operators."""
 _ENTRY: Final = re.compile(r"(?:(?P<methods>[A-Z]+(?:,[A-Z]+)*) )?(?P<path>/[^\s?#]*)")
 
 

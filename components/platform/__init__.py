@@ -1,1 +1,1 @@
-"""What every node is made of: pod and proxy, networks, volumes, authority, images, preflight, secrets, clouds."""
+"""The building blocks of a node: pod and proxy, networks, volumes, authority, images, preflight, secrets, clouds."""

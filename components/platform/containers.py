@@ -1,4 +1,4 @@
-"""The hardening that every container starts from; exceptions stand at the call site."""
+"""Hardened defaults of every container; exceptions are visible at the call site."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from topology.model import Rule, Service
 PROXY_UID_BASE: Final = 20000
 """A proxy runs as this plus its slot, so that process limits, which count by user, are its own."""
 STOP_SECONDS: Final = 10
-"""How long a container that has nothing to finish may take to stop: proxies and probes."""
+"""Stop timeout of containers that have nothing to finish: proxies and probes."""
 INITIALIZATION_FAILED: Final = "#initerror"
 """For `replace_on_changes`: the engine's name for a resource that was made and did not become what it should be."""
 
@@ -40,21 +40,22 @@ def fingerprint(*values: object) -> str:
 
 
 def processors(number: float) -> str:
-    """A number of processors in the only form that shows no change in the next plan, such as `2.0` or `0.5`.
+    """A number of CPUs in the only form that causes no change in the next plan, such as `2.0` or `0.5`.
 
-    The provider reads Docker's billionths back as text and compares text. A few numbers come back as another number
-    (0.05 as 0.1); they are refused. Source: `nanoInt64ToDecimalString` of `helpers.go`, terraform-provider-docker 4.5.
+    The provider converts Docker's nano-CPUs back to text and compares text. A few numbers come back as another one
+    (0.05 as 0.1); they raise a ValueError. Source: `nanoInt64ToDecimalString` of `helpers.go`,
+    terraform-provider-docker 4.5.
     """
     whole, billionths = divmod(round(number * 10**9), 10**9)
     text = f"{whole}.{billionths:09}"
     text = f"{number:.1f}" if text.count("0") == 9 else text.rstrip("0")
     if float(text) != number:
-        raise ValueError(f"the Docker provider reads {number:g} processors back as {text}: take a rounder number")
+        raise ValueError(f"the Docker provider reads {number:g} CPUs back as {text}: use a rounder number")
     return text
 
 
 def go_duration(seconds: int) -> str:
-    """A time as Go prints it, such as `2m0s`, `30s` or `1h0m0s`: any other form shows as a change in the next plan."""
+    """A duration as Go prints it, such as `2m0s`, `30s` or `1h0m0s`; any other form is a change in the next plan."""
     minutes, rest = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
@@ -63,7 +64,7 @@ def go_duration(seconds: int) -> str:
 
 
 def memory(mib: int) -> dict[str, Any]:
-    """A limit of memory, swap included: without the latter Docker allows as much swap again, and says so when read."""
+    """A memory limit without swap. If only `memory` is set, Docker adds the same amount of swap and reads it back."""
     return {"memory": mib, "memory_swap": mib}
 
 
@@ -88,9 +89,9 @@ def health_check(
 
 
 def no_health_check() -> docker.ContainerHealthcheckArgs:
-    """No health check, whatever the image brings along. The times mean nothing and are there all the same.
+    """No health check, whatever the image defines. The times have no effect but must be set.
 
-    Docker fills each one that is missing with the image's, and the provider would find a change in every plan.
+    Docker takes each missing one from the image, and the provider would find a change in every plan.
     """
     return health_check(
         ["NONE"],
@@ -112,7 +113,7 @@ def hardened(
 ) -> dict[str, Any]:
     """Arguments of `docker.Container`: no capability, no new privileges, read-only, limited, restarted, logs rotated.
 
-    `service` brings its waivers with it, a capability or a writable root, and the time that it needs to stop.
+    `service` adds its waivers (a capability, a writable root) and its stop timeout.
     """
     stop_seconds = service.stop_seconds if service else STOP_SECONDS
     capabilities = service.waived(Rule.CAPABILITY) if service else ()
@@ -137,14 +138,14 @@ def hardened(
         "init": True,
         "must_run": True,
         "dns": ["127.0.0.1"],
-        # The first holds for Docker (a restart, the host's shutdown), the second for the provider's own deletes.
+        # The first is for Docker (a restart, the host's shutdown), the second for deletes by the provider.
         "stop_timeout": stop_seconds,
         "destroy_grace_seconds": stop_seconds,
     }
 
 
 def tmpfs(service: Service) -> Mapping[str, str]:
-    """Writable places that do not outlive the container; not executable unless waived."""
+    """Writable folders in memory, lost with the container; not executable unless waived."""
     executable = service.waived(Rule.WRITABLE_EXEC)
     return {
         path: f"rw,nosuid,nodev,{'exec' if path in executable else 'noexec'},mode=1777,size={mib}m"

@@ -97,7 +97,7 @@ class Pod(pulumi.ComponentResource):
             tmpfs=tmpfs(service),
             shm_size=args.shm_mib,
             runtime=service.runtime,
-            # The sidecar's probe decides; what an image brings along would ask in its own way.
+            # The sidecar's probe decides, not the image's own health check.
             healthcheck=no_health_check(),
             device_requests=_gpu(context, service),
             **hardened(
@@ -135,7 +135,7 @@ class Pod(pulumi.ComponentResource):
 
 
 def _say_what_is_awaited(pod: Pod, service: Service) -> None:
-    """Show beside the pod, while an `up` is at work, what it waits for: the engine itself only counts seconds."""
+    """Show next to the pod what a running `up` waits for; the engine itself only counts seconds."""
     if pulumi.runtime.is_dry_run():
         return
     asked = f"{service.probe.path} on port {service.probe.port}" if service.probe.path else f"port {service.probe.port}"

@@ -79,7 +79,7 @@ def proxy(name: str, args: ProxyArgs, opts: pulumi.ResourceOptions) -> docker.Co
     settings = hardened(user=f"{uid}:{uid}", memory_mib=args.memory_mib, cpus=1, processes=512)
     if args.outside:
         del settings["dns"]
-    # Each look starts a shell: often while the deploy waits, seldom after.
+    # Each check starts a shell, so check often only while the deploy waits.
     pace = {"interval": 30, "start_interval": 1}
     health = health_check(["CMD", "bash", "-c", _HEALTH], timeout=3, retries=3, start_period=args.wait_seconds, **pace)
     return docker.Container(

@@ -75,7 +75,7 @@ def _secret(found: pulumi.Output[Any], name: str) -> pulumi.Output[str]:
 
 
 def _outputs(stack: str, foundation: str, names: Iterable[str]) -> Any | None:
-    """The shared output, None where there is no such stack or it was never deployed as a whole."""
+    """The shared output; None if the stack does not exist or was never deployed completely."""
     try:
         # Asked first, since a StackReference to a stack that does not exist stops the whole program.
         found = pulumi.runtime.invoke("pulumi:pulumi:readStackOutputs", {"name": stack}).value
@@ -89,10 +89,10 @@ def _outputs(stack: str, foundation: str, names: Iterable[str]) -> Any | None:
 
 
 def _complete(value: Any, names: Iterable[str]) -> bool:
-    """Whether the shared output and all that is read from it are there.
+    """Whether the shared output contains everything that is read from it.
 
-    An `up` of a few targets leaves the engine's mark for unknown values, a text, in the outputs of the others. The SDK
-    leaves such a value out in a deploy and makes an object of its own of it in a plan.
+    A targeted `up` leaves the engine's marker for unknown values, a string, in the outputs of all other resources. The
+    SDK drops such a value in a deploy and turns it into an `Unknown` object in a plan.
     """
     found = _opened(value)
     secrets = _opened(found.get("secrets"))

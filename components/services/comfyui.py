@@ -10,10 +10,10 @@ _PROGRAM = "/default-comfyui-bundle/ComfyUI"
 
 
 class ComfyUI(pulumi.ComponentResource):
-    """Creates ComfyUI's pod. It has no authentication of its own: the proxy's allow-list is what guards it.
+    """Creates ComfyUI's pod. It has no authentication of its own; the proxy's allow-list protects it.
 
-    It runs without the image's entry point, which copies the program into a volume and turns on the manager, by which
-    any client could install code (docs/adr/0026). What it writes is below `/data`.
+    It runs without the image's entry point, which copies the program into a volume and enables the manager, through
+    which any client could install code (docs/adr/0026). It writes below `/data` only.
     """
 
     def __init__(self, name: str, args: ServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -26,7 +26,7 @@ class ComfyUI(pulumi.ComponentResource):
                 context=args.context,
                 service=args.service,
                 entrypoints=["python3", "main.py"],
-                # The image's own is root's home.
+                # The image's default is root's home.
                 working_dir=_PROGRAM,
                 command=[
                     "--listen",
@@ -39,7 +39,7 @@ class ComfyUI(pulumi.ComponentResource):
                     "sqlite:////data/user/comfyui.db",
                     "--disable-all-custom-nodes",
                     "--disable-api-nodes",
-                    # It takes the card's memory past PyTorch's allocator, and so past the share.
+                    # Dynamic VRAM bypasses PyTorch's allocator, and so the share.
                     "--disable-dynamic-vram",
                     "--log-stdout",
                     *([] if settings.gpu_shares.get(args.service.name, 0) else ["--cpu"]),
@@ -47,7 +47,7 @@ class ComfyUI(pulumi.ComponentResource):
                 files=share_files(),
                 env={
                     "HOME": "/data",
-                    # Its user is not in the image's passwd, and libraries ask for a name.
+                    # Its user is not in the image's passwd, and libraries look up its name.
                     "USER": "comfyui",
                     "LOGNAME": "comfyui",
                     "PYTHONDONTWRITEBYTECODE": "1",

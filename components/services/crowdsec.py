@@ -6,8 +6,8 @@ from components.platform.context import ServiceArgs
 from components.platform.pod import Pod, PodArgs
 from render.edge import crowdsec_acquisition, crowdsec_environment, crowdsec_local
 
-# The image keeps its configuration on a volume; ours is put there before each start. It registers a bouncer only where
-# none has that name, so that the one from before goes first: its key may have been another.
+# The image keeps its configuration on a volume; ours is copied there before each start. The image registers a bouncer
+# only if none has that name, so the previous one, whose key may be outdated, is deleted first.
 _START = (
     "cp -f /config/config.yaml.local /config/acquis.yaml /etc/crowdsec/ && "
     "{ [ ! -e /etc/crowdsec/config.yaml ] || cscli -c /etc/crowdsec/config.yaml bouncers delete host || true; } && "

@@ -1,4 +1,4 @@
-"""Embeddings: the one model of the platform on the GPU, and the same on CPU for when the GPU node is away."""
+"""Embeddings: the one model of the platform on the GPU, and the same on CPU for when the GPU node is down."""
 
 import pulumi
 

@@ -36,7 +36,7 @@ class Grafana(pulumi.ComponentResource):
                     "GF_PATHS_PROVISIONING": "/config/provisioning",
                     "GF_SECURITY_ADMIN_USER": "admin",
                     "GF_SECURITY_ADMIN_PASSWORD__FILE": "/config/admin-password",
-                    # The default is known to everybody.
+                    # The default is public.
                     "GF_SECURITY_SECRET_KEY__FILE": "/config/secret-key",
                     "GF_SECURITY_DISABLE_GRAVATAR": "true",
                     "GF_AUTH_ANONYMOUS_ENABLED": "false",

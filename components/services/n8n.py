@@ -10,9 +10,9 @@ from components.platform.pod import Pod, PodArgs
 from render.entrypoint import together
 
 TASK_SECONDS: Final = "300"
-"""How long code may run. The launcher's own default is 60, and it hands that on; n8n's is 300 and will be 60."""
+"""Time limit for code. The launcher passes its own default, 60, on to the runner; n8n's is 300 and will become 60."""
 TIMEZONE: Final = "UTC"
-"""Of schedules whose workflow names no other; n8n's own default is New York."""
+"""For schedules of workflows that set none; n8n's default is New York."""
 
 
 def _files(context: NodeContext) -> dict[str, pulumi.Input[str]]:
@@ -24,15 +24,15 @@ def _files(context: NodeContext) -> dict[str, pulumi.Input[str]]:
 
 
 def _env(context: NodeContext) -> Mapping[str, str]:
-    """What main process and worker are both told."""
+    """The environment that main process and worker share."""
     return {
         "N8N_ENCRYPTION_KEY_FILE": "/config/encryption-key",
         "N8N_WEBHOOK_URL": context.settings.n8n_webhook_url,
-        # Where a browser is logged in: n8n 2 wants that of whoever comes back from an OAuth provider.
+        # Where the browser has a session: n8n 2 requires one when an OAuth provider redirects back.
         "N8N_EDITOR_BASE_URL": context.settings.n8n_editor_url,
         "N8N_METRICS": "true",
         "GENERIC_TIMEZONE": TIMEZONE,
-        # Nothing here may call n8n's own servers; each of these would try to, and say so in the log.
+        # There is no egress to n8n's own servers; each of these would try to call them and log errors.
         "N8N_DIAGNOSTICS_ENABLED": "false",
         "N8N_VERSION_NOTIFICATIONS_ENABLED": "false",
         "N8N_DYNAMIC_BANNERS_ENABLED": "false",
@@ -41,7 +41,7 @@ def _env(context: NodeContext) -> Mapping[str, str]:
         "N8N_COMMUNITY_PACKAGES_ENABLED": "false",
         "N8N_UNVERIFIED_PACKAGES_ENABLED": "false",
         "N8N_BLOCK_ENV_ACCESS_IN_NODE": "true",
-        # What an archive may unpack to: n8n's next defaults, since today's 2 GiB are more than the container has.
+        # Limits for unpacked archives: a later n8n's defaults; today's 2 GiB exceed the container's memory.
         "N8N_COMPRESSION_NODE_MAX_DECOMPRESSED_SIZE_BYTES": str(256 << 20),
         "N8N_COMPRESSION_NODE_MAX_ZIP_ENTRIES": "1000",
         "DB_TYPE": "postgresdb",
@@ -53,7 +53,7 @@ def _env(context: NodeContext) -> Mapping[str, str]:
         "EXECUTIONS_MODE": "queue",
         # The worker has the runner, so that no workflow's code runs where the editor does.
         "OFFLOAD_MANUAL_EXECUTIONS_TO_WORKERS": "true",
-        # Longer than a proxy takes to be replaced: n8n ends itself after that.
+        # Longer than it takes to replace a proxy: n8n exits when Redis is unreachable for this long.
         "QUEUE_BULL_REDIS_TIMEOUT_THRESHOLD": "120000",
         "QUEUE_BULL_REDIS_HOST": "redis",
         "QUEUE_BULL_REDIS_PORT": "6379",
@@ -101,7 +101,7 @@ class N8nWorker(pulumi.ComponentResource):
             "N8N_RUNNERS_BROKER_PORT": "5679",
             "QUEUE_HEALTH_CHECK_ACTIVE": "true",
             "QUEUE_HEALTH_CHECK_PORT": "5678",
-            # Its own default is `::`, which a host without IPv6 does not have.
+            # The default, `::`, fails on a host without IPv6.
             "N8N_WORKER_SERVER_ADDRESS": "0.0.0.0",
         }
         self.pod = Pod(
@@ -129,7 +129,7 @@ class N8nRunners(pulumi.ComponentResource):
             PodArgs(
                 context=args.context,
                 service=args.service,
-                # A launcher that has given one language up goes on with the other, and its health check does not tell.
+                # A launcher that has given up on one language serves on the other, and its health check stays green.
                 entrypoints=together(
                     "task-runner-launcher javascript",
                     "N8N_RUNNERS_LAUNCHER_HEALTH_CHECK_PORT=5683 task-runner-launcher python",

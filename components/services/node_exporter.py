@@ -18,8 +18,8 @@ _COLLECTORS: Final = (
     "pressure",
     "thermal_zone",
 )
-# `/proc/net` is a link to the reader's own network, so that the host's /proc as it is would show the container's: the
-# exporter gets a folder of links, in which the network is that of the host's first process.
+# `/proc/net` links to the reader's own network namespace, so the host's /proc would show the container's interfaces.
+# So the exporter gets a folder of links, with the network of the host's process 1.
 _START: Final = """\
 set -eu
 mkdir -p /tmp/proc && cd /tmp/proc
@@ -50,9 +50,9 @@ class NodeExporter(pulumi.ComponentResource):
                     "--web.listen-address=0.0.0.0:9100",
                     "--collector.disable-defaults",
                     *(f"--collector.{collector}" for collector in _COLLECTORS),
-                    # By netlink it would ask its own container's network.
+                    # Netlink would report the container's own network.
                     "--no-collector.netdev.netlink",
-                    # Docker's own folder has a mount for each container and volume, all of them on the same disk.
+                    # Docker's folder has a mount for each container and volume, all on the same disk.
                     f"--collector.filesystem.mount-points-exclude=^({_NOT_DISKS}|{re.escape(docker)})($|/)",
                 ],
             ),

@@ -23,11 +23,11 @@ class Ocr(pulumi.ComponentResource):
                 command=["run"],
                 files={"api-key": args.context.secret("ocr-api-key"), **share_files()},
                 env={
-                    # It makes a folder there even where all its models are in the image, and its default is below home.
+                    # It creates a folder there even if all models are in the image; the default is in the home folder.
                     "EASYOCR_MODULE_PATH": "/tmp/easyocr",
-                    # Its models are in the image and it has no way out: without this each look at the hub waits.
+                    # All models are in the image and it has no egress: each lookup at the hub would time out.
                     "HF_HUB_OFFLINE": "1",
-                    # Each worker loads models of its own, and two would not fit into the service's share of the card.
+                    # Each worker loads its own models, and two would not fit the service's share of the GPU.
                     "DOCLING_SERVE_ENG_LOC_NUM_WORKERS": "1",
                     "UVICORN_HOST": "0.0.0.0",
                     "UVICORN_PORT": "8005",

@@ -33,7 +33,7 @@ class QdrantWitness(pulumi.ComponentResource):
 
 
 class QdrantReplica(pulumi.ComponentResource):
-    """Creates the pod of the replica, which answers reads while the GPU node is away."""
+    """Creates the pod of the replica, which answers reads while the GPU node is down."""
 
     def __init__(self, name: str, args: ServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Make the pod."""

@@ -19,8 +19,8 @@ class Redis(pulumi.ComponentResource):
             PodArgs(
                 context=args.context,
                 service=args.service,
-                # Not by the image's entry point: it loads every module that the image has (search, JSON, time series,
-                # Bloom filters), which nobody here uses. Its one other deed for a user like ours is the umask.
+                # Not the image's entry point: it loads every module in the image (search, JSON, time series, Bloom
+                # filters), none of which is used. For a non-root user it otherwise only sets the umask.
                 entrypoints=["sh", "-c", 'umask 077; exec "$0" "$@"', "redis-server"],
                 command=["/config/redis.conf"],
                 files={

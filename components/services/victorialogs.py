@@ -8,7 +8,7 @@ from render.logs import store_command
 
 
 class VictoriaLogs(pulumi.ComponentResource):
-    """Creates VictoriaLogs' pod: the store of all containers' logs, with its web page for operators."""
+    """Creates VictoriaLogs' pod: the store of all containers' logs, with its web UI for operators."""
 
     def __init__(self, name: str, args: ServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Make the pod."""

@@ -8,7 +8,7 @@ from render.vllm import vllm_config, vllm_environment
 
 
 class Vllm(pulumi.ComponentResource):
-    """Creates vLLM's pod. What it is told stands in one file, its API key too: an argument would show in argv."""
+    """Creates vLLM's pod. Its settings are in one file; as an argument the API key would show in argv."""
 
     def __init__(self, name: str, args: ServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Make the pod."""

@@ -7,7 +7,7 @@ from components.platform.pod import Pod, PodArgs
 from render.entrypoint import with_secrets
 from render.models import audio_aliases, offline
 
-# The server loads no model that was not asked for: once it answers, it is told to fetch the two of the settings.
+# The server downloads no model by itself: once it answers, it is told to fetch the two of the settings.
 _START = """\
 (
   until curl --silent --fail --output /dev/null http://127.0.0.1:8002/health; do sleep 2; done
@@ -37,7 +37,7 @@ class Whisper(pulumi.ComponentResource):
                 files={
                     "api-key": key,
                     "authorization": pulumi.Output.concat("Authorization: Bearer ", key),
-                    # The program reads it in its working directory; the image's own names models that are not here.
+                    # Read from the working directory; the image's own file names models that are not downloaded.
                     "model_aliases.json": audio_aliases(settings),
                 },
                 working_dir="/config",

@@ -1,4 +1,4 @@
-"""What a node costs while nobody asks it for anything, and how long it takes to be well again after a power cut."""
+"""What an idle node uses, and how long it takes to become healthy after a power cut."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BOOT_SECONDS: Final = 600
 
 
 def measure(lab: Lab, seconds: int) -> list[str]:
-    """A table by node: memory and processor time of the containers, and of Docker with what it starts for each."""
+    """A table by node: memory and CPU time of the containers, and of Docker and its shims."""
     before = {name: _used(node) for name, node in lab.nodes.items()}
     time.sleep(seconds)
     lines = [
@@ -57,7 +57,7 @@ def boot(lab: Lab) -> list[str]:
 
 
 def _well(node: Node, since: float) -> bool:
-    """Whether all is healthy by probes that ended after `since`: until then Docker shows those from before."""
+    """Whether all containers are healthy by probes that ended after `since`; until then Docker shows older results."""
     for state in status.containers(node):
         probes = state["State"].get("Health", {}).get("Log") or []
         if probes and datetime.fromisoformat(probes[-1]["End"]).timestamp() < since:
@@ -66,7 +66,7 @@ def _well(node: Node, since: float) -> bool:
 
 
 def _used(node: Node) -> tuple[float, float]:
-    """Seconds of processor time so far: of the containers, of Docker and its shims."""
+    """Seconds of CPU time so far: of the containers, of Docker and its shims."""
     for folder in processes.cgroup_folders(daemons.cgroup(node)):
         if (folder / "cpu.stat").exists() and "usage_usec" in (text := (folder / "cpu.stat").read_text()):
             inside = int(text.partition("usage_usec ")[2].split()[0]) / 1e6

@@ -1,1 +1,1 @@
-"""What a change of one thing changes: counted in previews against the lab that is up."""
+"""What each kind of change affects, counted in previews against the running lab."""

@@ -1,4 +1,4 @@
-"""Counts in the lab that is up what each kind of change would do; writes the table of docs/changes.md."""
+"""Counts in the running lab what each kind of change would do; writes the table of docs/changes.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Previews each kind of change on both stacks and counts what it would do to which part."""
+"""Previews each kind of change on both stacks and counts the operations by part."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _KINDS: Final = {
 }
 _SHORT: Final = {"create": "new", "replace": "replaced", "update": "in place", "delete": "gone"}
 Counts = Mapping[str, Mapping[str, int]]
-"""Part -> operation -> how often."""
+"""Part -> operation -> count."""
 
 
 def part_of(step: Step) -> str:
-    """What a resource is to the people who run the platform."""
+    """The part of the platform that a resource belongs to, in an operator's terms."""
     if step.kind == CONTAINER:
         ends = {"-loader": "loader", "-gateway-proxy-envoy": "gateway", "-envoy": "proxy", "-app": "app"}
         return next((part for end, part in ends.items() if step.name.endswith(end)), "preflight")
@@ -46,7 +46,7 @@ def part_of(step: Step) -> str:
 
 
 def count(steps: Iterable[Step]) -> Counts:
-    """How often what is done to which part; components, which are nothing in the world, are left out."""
+    """Count operations by part; components, which are not real resources, are left out."""
     found: dict[str, dict[str, int]] = {}
     for step in steps:
         if not step.kind.startswith(("agentic-mesh:", "pulumi:")):
@@ -56,7 +56,7 @@ def count(steps: Iterable[Step]) -> Counts:
 
 
 def preview(stacks: Stacks, kind: Kind) -> Mapping[str, Counts]:
-    """What a change would do, by stack. Nothing is deployed, and settings and state are as before afterwards."""
+    """What a change would do, by stack. Nothing is deployed; settings and state are restored afterwards."""
     names = sorted(path.stem.partition(".")[2] for path in stacks.work_dir.glob("Pulumi.*.yaml"))
     with contextlib.ExitStack() as undo:
         for name in names:
@@ -99,7 +99,7 @@ def _settings(stacks: Stacks, stack: str, settings: Mapping[str, Any]) -> Iterat
 
 @contextlib.contextmanager
 def _due(stacks: Stacks, stack: str, services: Sequence[str]) -> Iterator[None]:
-    """Certificates that end tomorrow, in the state alone."""
+    """Let certificates expire tomorrow, in the state only."""
     if not services:
         yield
         return

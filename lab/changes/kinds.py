@@ -1,6 +1,6 @@
-"""The kinds of change that are counted: settings, edits of the topology's tables, and certificates that grow old.
+"""The kinds of change that are counted: settings, edits of the topology's tables, and certificates that expire.
 
-Nothing of the topology is imported before an edit is made: the program's modules take the tables as they find them.
+The topology is only imported by the edits, before the program's own modules read its tables.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ EDITS: Final[Mapping[str, Callable[[], None]]] = {
     "service": _new_service,
     "processors": _processors,
 }
-"""Edits by the name that the environment gives."""
+"""Edits by name; the environment variable `EDIT_VARIABLE` selects one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +69,7 @@ class Kind:
     """Stack -> settings to set."""
     edit: str | None = None
     renewed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Stack -> services whose certificates end within their renewal time; `*`: all of the stack."""
+    """Stack -> services whose certificates are due for renewal; `*`: all of the stack."""
 
 
 _MAIL: Final = {"alerts": {"email": "you@example.com", "smtpHost": "smtp.example.com"}}

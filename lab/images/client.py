@@ -1,4 +1,4 @@
-"""Runs a package client of this machine, quietly, unless it fails, and finds its mirror of Debian."""
+"""Runs this machine's package clients, printing output only on failure, and finds its Debian mirror."""
 
 import os
 import subprocess
@@ -30,7 +30,7 @@ def run(*command: str, cwd: Path | None = None, env: Mapping[str, str] | None = 
 
 
 def debian_mirror() -> str:
-    """The mirror that the machine's own apt uses; none: debootstrap's default."""
+    """The mirror that this machine's apt uses; empty: debootstrap's default."""
     for source in (Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*.sources"))):
         for line in source.read_text().splitlines() if source.exists() else ():
             words = line.split()

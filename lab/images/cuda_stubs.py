@@ -1,4 +1,4 @@
-"""Empty libraries in the place of CUDA's large ones: PyPI's torch links against 2.7 GB that a CPU never calls.
+"""Replaces CUDA's large libraries by empty ones: PyPI's torch links against 2.7 GB that a CPU never calls.
 
 The loader wants each library that torch names, with each symbol and its version. It gets them: functions that return
 0. What a CPU does call while torch is imported (the runtime, cuDNN's front, the profiler's interface) stays as it is.
@@ -34,7 +34,7 @@ COMPILER: Final = Path("/usr/bin/cc")
 
 
 def empty(nvidia: Path) -> None:
-    """Replace the libraries below `nvidia`, and remove those that torch finds only once a GPU asks for them."""
+    """Replace the libraries below `nvidia`, and remove those that torch only loads with a GPU."""
     if not COMPILER.exists():
         raise LayerError(f"{COMPILER} is missing: apt-get install gcc libc6-dev")
     for name in EMPTIED:
@@ -48,7 +48,7 @@ def empty(nvidia: Path) -> None:
 
 
 def _replace(library: Path) -> None:
-    """One library by an empty one of the same name, symbols and version."""
+    """Replace a library by an empty one with the same name, symbols and version."""
     table = subprocess.run(["nm", "-D", "--defined-only", str(library)], capture_output=True, text=True, check=True)
     functions: set[str] = set()
     data: set[str] = set()

@@ -21,11 +21,11 @@ class Entry:
 
     real: bool
     reason: str
-    """What runs and, for a stand-in, why."""
+    """What runs, and for a stand-in the reason."""
     version: str = ""
-    """Of the program in the lab; for a stand-in the version whose rules it follows."""
+    """Version of the program in the lab; for a stand-in, the version whose rules it follows."""
     not_covered: str = ""
-    """What production does and the lab does not show."""
+    """Behaviour of production that the lab does not cover."""
     layers: tuple[str, ...] = ("debian",)
     """Names of `recipes.RECIPES`, lowest first."""
     programs: Mapping[str, str] = field(default_factory=dict)

@@ -58,7 +58,7 @@ BUSYBOX: Final = Path("/bin/busybox")
 NODE: Final = "24.19.0"
 """Of its PyPI wheel; n8n 2 wants 24."""
 N8N: Final = "2.41.1"
-"""The nearest to the program's that the registry has whole: of what 2.41.3 wants, it lacks several packages."""
+"""The nearest version to the program's whose dependencies the registry has completely; 2.41.3 lacks several."""
 LITELLM: Final = "1.103.2"
 PRISMA: Final = "0.15.0"
 
@@ -131,7 +131,7 @@ def _litellm(root: Path) -> None:
 def _n8n(root: Path) -> None:
     modules = root / "opt/n8n"
     modules.mkdir(parents=True)
-    # No scripts: they would build a driver for SQLite, which nothing here uses.
+    # No install scripts: they would build a SQLite driver, which nothing here uses.
     _npm(modules, {"name": "lab-n8n", "dependencies": {"n8n": N8N}})
     shrink(modules / "node_modules")
 
@@ -168,7 +168,7 @@ def _busybox(root: Path) -> None:
 
 
 def _victorialogs(root: Path) -> None:
-    """Log store and shipper, each alone at the root as its maker's image has it, with what Docker and Go look for."""
+    """Log store and shipper, each at the root as in its own image, with the files that Docker and Go look for."""
     try:
         for tool in (VICTORIA_LOGS, VLAGENT):
             shutil.copy(build(tool), root / f"{tool.name}-prod")

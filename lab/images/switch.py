@@ -1,4 +1,4 @@
-"""Which of the large programs run for real: `LAB_REAL=vllm,ocr` or `LAB_REAL=all`; the others are bound stand-ins."""
+"""Which of the large programs run for real (`LAB_REAL=vllm,ocr` or `LAB_REAL=all`); the others are stand-ins."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Final
 
 VARIABLE: Final = "LAB_REAL"
 CHOICE: Final = frozenset({"vllm", "ocr"})
-"""Keys of images whose real program is so large that a stand-in takes its place unless it is asked for."""
+"""Keys of images whose real program is so large that a stand-in replaces it by default."""
 
 
 def chosen() -> frozenset[str]:
-    """The keys that the environment asks for.
+    """The keys selected by the environment.
 
     Raises:
         ValueError: it names something else.

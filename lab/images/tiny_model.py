@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any, Final
 
 NAME: Final = "Qwen2.5-Tiny-Random"
-"""Of its folder, by which the program finds the tool parser."""
+"""Name of its folder, by which the program finds the tool parser."""
 CONTEXT: Final = 32768
 """Tokens; a token is a byte of text."""
 ANSWER: Final = 64
-"""Tokens of an answer whose request names no limit."""
+"""Tokens of an answer if the request sets no limit."""
 _HIDDEN: Final = 64
 _INNER: Final = 192
 _LAYERS: Final = 2
@@ -27,11 +27,11 @@ _HEADS: Final = 2
 _HEAD: Final = 32
 _SPECIAL: Final = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 _PLAIN: Final = ("<tool_call>", "</tool_call>")
-"""Tokens too, but of the text: the tool parser reads them in the answer."""
+"""Tokens that stay in the text, since the tool parser looks for them in the answer."""
 _VOCABULARY: Final = 272
 """256 bytes and the special tokens, filled up to a multiple of 16."""
 _SPOKEN: Final = frozenset((10, *range(32, 127)))
-"""Tokens that it says: ASCII, and no end, so that an answer has the length that was asked for."""
+"""Tokens that it generates: ASCII and no end token, so that an answer has the requested length."""
 _TEMPLATE: Final = """\
 {%- if tools %}<|im_start|>system
 {% if messages[0].role == 'system' %}{{ messages[0].content }}
@@ -91,7 +91,7 @@ def files() -> Mapping[str, bytes]:
 
 
 def write(folder: Path, owner: tuple[int, int] = (0, 0)) -> None:
-    """Write the model into a folder of its own below the model folder; both are made where they are missing."""
+    """Write the model into a folder of its own below the model folder; creates both if they are missing."""
     for path in (folder.parent, folder):
         if not path.exists():
             path.mkdir(parents=True)

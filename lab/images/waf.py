@@ -1,4 +1,4 @@
-"""The image of the public edge: Debian's nginx and ModSecurity, and start, settings and rules as the image has them.
+"""The image of the public edge: Debian's nginx and ModSecurity, with the start, settings and rules of the real image.
 
 Read from coreruleset/modsecurity-crs-docker at 5e3cda3 (2026-08-19): `nginx/Dockerfile`, `nginx/docker-entrypoint.d`,
 `nginx/templates`, `src/etc/modsecurity.d`, `src/opt/modsecurity`; the base image's entry point from
@@ -82,7 +82,7 @@ ENVIRONMENT: Final[Mapping[str, str]] = {
     "SSL_PORT": "8443",
     "WORKER_CONNECTIONS": "1024",
 }
-"""The image's own, which the program's go over: every one that a step of ours reads."""
+"""The image's defaults of every variable that our steps read; the program's variables override them."""
 
 
 def waf() -> Entry:

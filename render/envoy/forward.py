@@ -1,8 +1,9 @@
-"""The forward proxy: the way out to names that are too many to list, and that their owner changes.
+"""The forward proxy: egress to hosts that are too many to list and that their owner changes without notice.
 
-An app sends CONNECT to its own sidecar, which hands the request to the node's gateway as it is. The gateway knows the
-caller by its certificate, allows the names of its list, insists that TLS for such a name comes first, and looks the
-name up itself. Everything else is answered with 403 and logged with the setting that would allow it (docs/adr/0025).
+An app sends CONNECT to its own sidecar, which passes the request to the node's gateway unchanged. The gateway
+identifies the caller by its certificate, allows the names on its list, requires TLS for such a name inside the tunnel,
+and resolves the name itself. Everything else gets a 403 and is logged with the setting that would allow it
+(docs/adr/0025).
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,7 +30,7 @@ from topology.network import EGRESS_PORT, FORWARD_PORT, NodeNetworks
 
 LISTENER: Final = "forward-proxy"
 SETTING: Final = "agentic-mesh:modelHub"
-"""What an owner changes to allow a further name."""
+"""The setting that allows further names."""
 _CONNECT: Final = "CONNECT"
 _HTTP_OPTIONS: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _LOOKED_UP: Final = "outside-by-name"
@@ -40,7 +41,7 @@ INTERNAL_LISTENERS: Final = typed(
 
 
 def sidecar_forward(networks: NodeNetworks, node: str, sidecar: str) -> tuple[Config, Config]:
-    """Listener and cluster of the app's end: CONNECT and nothing else, to the gateway over the mesh's TLS."""
+    """Listener and cluster of the sidecar: CONNECT and nothing else, to the gateway over the mesh's TLS."""
     gateway = Instance(GATEWAY, node)
     to_gateway = {"match": {"connect_matcher": {}}, "route": {"cluster": LISTENER, "timeout": "0s"}}
     manager = connection_manager(
@@ -64,7 +65,7 @@ def sidecar_forward(networks: NodeNetworks, node: str, sidecar: str) -> tuple[Co
 
 
 def gateway_forward(node: str, names: Mapping[Outside, Sequence[str]]) -> tuple[Config, list[Config], list[Config]]:
-    """The gateway's end: a filter chain of its egress listener, and the listeners and clusters behind it."""
+    """The gateway's side: a filter chain of its egress listener, and the listeners and clusters behind it."""
     gateway = Instance(GATEWAY, node)
     allowed: dict[Instance, list[Outside]] = {}
     for host, services in names.items():
@@ -93,7 +94,7 @@ def gateway_forward(node: str, names: Mapping[Outside, Sequence[str]]) -> tuple[
 
 
 def _authority(host: Outside) -> Config:
-    """The authority of a CONNECT request: the one name, or any below the suffix, on port 443."""
+    """Matches the authority of a CONNECT request: one name, or any name below the suffix, on port 443."""
     if host.is_suffix:
         return _header({"suffix": host.authority.removeprefix("*"), "ignore_case": True})
     return _header({"exact": host.authority, "ignore_case": True})
@@ -104,7 +105,7 @@ def _header(match: Mapping[str, Any]) -> Config:
 
 
 def _route(host: Outside) -> Config:
-    """Ends the CONNECT here; what the app sends then is looked at before anything is dialled."""
+    """Terminates the CONNECT; what is inside the tunnel is inspected before anything is dialled."""
     return {
         "match": {"connect_matcher": {}},
         "route": {
@@ -120,14 +121,14 @@ def _inner_name(host: Outside) -> str:
 
 
 def _inner(host: Outside) -> Config:
-    """Leads from the end of CONNECT to the listener that looks at the TLS inside."""
+    """Leads from the terminated CONNECT to the internal listener that inspects the TLS inside."""
     name = _inner_name(host)
     inside = {"endpoint": {"address": {"envoy_internal_address": {"server_listener_name": name}}}}
     return cluster(name, [{"priority": 0, "lb_endpoints": [inside]}])
 
 
 def _tls_only(host: Outside) -> Config:
-    """Takes TLS for a name of the entry, and dials the name that it says."""
+    """Accepts TLS for a name of the entry and dials its server name."""
     name = _inner_name(host)
     by_sni = typed(
         "envoy.filters.network.sni_dynamic_forward_proxy",
@@ -146,7 +147,7 @@ def _tls_only(host: Outside) -> Config:
                 "filters": [by_sni, tcp_proxy(_LOOKED_UP, name)],
             }
         ],
-        # Who sends no TLS, or TLS for another name, finds no chain.
+        # A connection without TLS, or with TLS for another name, matches no filter chain (NR).
         "access_log": [{**refused, "filter": {"response_flag_filter": {"flags": ["NR"]}}}],
     }
 

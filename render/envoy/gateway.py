@@ -141,7 +141,7 @@ def _to_outside(graph: Graph, networks: NodeNetworks, node: str) -> tuple[list[C
                 "type": "LOGICAL_DNS",
                 "connect_timeout": "5s",
                 "dns_lookup_family": "V4_PREFERRED",
-                # Else no listener opens, not even those between the nodes, while the resolver is away.
+                # Otherwise no listener opens while the resolver is down, not even those between the nodes.
                 "wait_for_warm_on_init": False,
             }
         )

@@ -33,8 +33,8 @@ def connection_manager(
 
     Inbound ones set the caller's identity anew in `x-forwarded-client-cert`, so that a forged one never arrives. There
     is no idle timeout on streams: it would cut model streams and WebSockets. `strict_paths` refuses escaped slashes,
-    with which a path could look allowed to the proxy and be another to the app. `log_fields` are added to each line of
-    its log.
+    with which a path could look allowed to the proxy and be another to the app. `log_fields` are added to each line
+    of its access log.
     """
     return typed(
         "envoy.filters.network.http_connection_manager",

@@ -1,8 +1,8 @@
-"""Holds a program's PyTorch to its share of the card; Python runs it at its start, from a folder on PYTHONPATH.
+"""Limits a program's PyTorch to its share of the GPU; Python imports this at startup from a folder on PYTHONPATH.
 
-The card is shared by several programs, and PyTorch would take what it finds free. Its allocator gets a limit, and what
-the program reads of the card's memory is the share, so that it plans with that: ComfyUI unloads models and splits them
-by it. `GPU_SHARE_GIB` has the share; without it, or without a card, nothing changes.
+Several programs share the GPU, and PyTorch would take all memory that is free. This sets a limit on its allocator and
+reports the share as the GPU's memory, which programs plan with: ComfyUI decides by it when to unload or split models.
+`GPU_SHARE_GIB` is the share; without it, or without a GPU, nothing changes.
 """
 
 import importlib.util
@@ -16,11 +16,11 @@ from typing import Any
 
 GIB = 1 << 30
 CONTEXT = GIB * 2 // 5
-"""Of the share, what CUDA takes itself, beside the allocator."""
+"""The part of the share that CUDA takes outside the allocator."""
 
 
 def hold(cuda: Any, share: int) -> None:
-    """Limit the allocator of `torch.cuda`, and show the limit as the card's size."""
+    """Limit the allocator of `torch.cuda`, and report the limit as the GPU's size."""
     real = cuda.mem_get_info
     most = share - CONTEXT
 
@@ -34,12 +34,12 @@ def hold(cuda: Any, share: int) -> None:
         cuda.set_per_process_memory_fraction(min(1.0, most / total), 0)
 
     cuda.mem_get_info = mem_get_info
-    # When the program first uses the card: before, its workers could not be forked any more.
+    # Deferred until the program first uses the GPU: initializing CUDA earlier would break forked workers.
     cuda._lazy_call(limit)  # noqa: SLF001 - there is no public name for it
 
 
 class Torch(MetaPathFinder):
-    """Finds `torch` once, as it would be found without this, and holds it when it has been loaded."""
+    """Finds `torch` as usual, once, and applies the limit after it has been loaded."""
 
     def __init__(self, share: int) -> None:
         """For a share in bytes."""
@@ -51,7 +51,7 @@ class Torch(MetaPathFinder):
         path: Sequence[str] | None,  # noqa: ARG002 - the signature is Python's
         target: ModuleType | None = None,  # noqa: ARG002
     ) -> ModuleSpec | None:
-        """The module's own place, with a loader that does one thing more."""
+        """The module's usual spec, with a loader that also applies the limit."""
         if fullname != "torch":
             return None
         sys.meta_path.remove(self)

@@ -25,7 +25,7 @@ MAX_BYTES: Final = 32 * 1024 * 1024
 EMBEDDING_MODEL: Final = "local_bge"
 """The only one that makes vectors: two models' cannot be compared."""
 MAX_TEXTS: Final = 2048
-"""Of one request for vectors, as OpenAI's API has it; the embedding server is told the same."""
+"""The most texts in one embedding request, as in OpenAI's API; the embedding server has the same limit."""
 _ROLES: Final = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 _NUMBER: Final = (int, float)
 _TYPES: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
@@ -122,10 +122,10 @@ def check_messages(messages: object) -> None:
 
 
 def check_texts(given: object) -> None:
-    """What vectors are wanted of: a text, or as many as OpenAI's API takes.
+    """Check the input of an embedding request: one text, or as many as OpenAI's API accepts.
 
     Raises:
-        ProxyException: it is none; numbers are the ids of another model's tokens, whose vectors would mean nothing.
+        ProxyException: not text, or too many. Numbers would be token ids of another model, with meaningless vectors.
 
     """
     texts = given if isinstance(given, list) else [given]

@@ -1,7 +1,7 @@
-"""A hook of the model proxy: counts the requests that a paid model answered in the local model's place, and why.
+"""A hook of the model proxy that counts the requests for the local model which a paid model answered, by reason.
 
-LiteLLM's own counter of fallbacks has one series for each key, model and exception, which appears with its first
-event: Prometheus sees no increase from nothing to one, so that no alert can stand on it. Loaded by
+LiteLLM's own fallback counter has a series per key, model and exception, which only appears with its first event:
+`increase()` does not see the step from no series to one, so no alert can use it. Loaded by
 `litellm_settings.callbacks` from beside the configuration.
 """
 
@@ -14,10 +14,10 @@ from litellm.integrations.custom_logger import CustomLogger
 from prometheus_client import Counter
 
 LOCAL: Final = "vllm_local"
-"""What its own hardware serves; every other chat model costs money."""
+"""The model on our own GPU; every other chat model costs money."""
 REASONS: Final = ("refused", "too_long", "away")
 """`refused`: the local model is up and said no (a 4xx), as it will to the next request of this kind; `too_long`: beyond
-its context; `away`: busy, broken or not reached."""
+its context; `away`: busy, failing or unreachable."""
 _PASSING: Final = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
 _FALLBACKS: Final = Counter(
     "mesh_paid_fallbacks", "Requests for the local model that a paid one answered, by reason", ["reason"]

@@ -171,7 +171,7 @@ GATEWAY_CHANGES: list[tuple[Change, str]] = [
     (lambda c: forward(c).update(permissions=[authority("prefix", "hf.co")]), "embeddings-cpu out to any name"),
     (lambda c: inner(c)["filter_chain_match"].update(server_names=["*"]), "its forward proxy dials *"),
     (lambda c: inner(c).pop("filter_chain_match"), "its forward proxy dials any name"),
-    (lambda c: inner(c)["filters"].pop(0), "is none of a forward proxy"),
+    (lambda c: inner(c)["filters"].pop(0), "does not belong to a forward proxy"),
     (lambda c: chain(c, METRICS_PORT).pop("transport_socket"), "answers without TLS"),
     (lambda c: rules(c, METRICS_PORT)["policies"].clear(), "does not let in"),
     (lambda c: chain(c, 8000).update(filter_chain_match={}), "passes on connections to any server name"),

@@ -18,7 +18,7 @@ def test_processors_as_the_provider_prints_them(number: float, text: str) -> Non
 
 @pytest.mark.parametrize("number", [0.05, 0.01, 1 / 3])
 def test_a_number_that_comes_back_as_another_is_refused(number: float) -> None:
-    with pytest.raises(ValueError, match="take a rounder number"):
+    with pytest.raises(ValueError, match="use a rounder number"):
         processors(number)
 
 

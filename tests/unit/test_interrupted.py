@@ -42,7 +42,7 @@ def stopped(script: Path) -> tuple[int, str]:
 def test_under_the_cli_it_names_the_place_of_the_real_error(tmp_path: Path) -> None:
     status, errors = stopped(tmp_path / "pulumi-language-python-exec")
     assert status == 32
-    assert errors.startswith("The engine has stopped the program")
+    assert errors.startswith("The engine has interrupted the program")
     assert len(errors.splitlines()) == 1
     assert (ROOT / "docs/runbooks/the-engine-was-interrupted.md").exists()
     assert "docs/runbooks/the-engine-was-interrupted.md" in errors

@@ -102,7 +102,7 @@ def test_the_default_model_is_of_a_known_family() -> None:
 def test_a_model_of_no_known_family_is_refused_until_its_parser_is_named(model: str) -> None:
     assert tool_parser(model) is None
     message = refused(chat=model)
-    assert message.startswith("agentic-mesh:models.chatToolParser is not set. Allowed: the tool parser of vLLM that")
+    assert message.startswith("agentic-mesh:models.chatToolParser is not set. Allowed: the tool parser of vLLM for")
     assert model in message
     assert all(parser in message for parser in {*PARSERS, NONE})
     assert message.endswith("pulumi config set --path 'agentic-mesh:models.chatToolParser' 'hermes' --stack thanos")

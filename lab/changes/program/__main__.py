@@ -1,4 +1,4 @@
-"""The project's program with its tables changed, as if somebody had edited them; `lab.changes.kinds` has the edits."""
+"""The project's program with edited tables; `lab.changes.kinds` has the edits."""
 
 import os
 import runpy

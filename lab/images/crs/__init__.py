@@ -1,4 +1,4 @@
-"""The OWASP Core Rule Set as the ModSecurity image keeps it, from the one package registry that has version 4.
+"""The OWASP Core Rule Set laid out as in the ModSecurity image, from the only package registry that has version 4.
 
 Go's module proxy has it as `corazawaf/coraza-coreruleset`, pinned by `go.mod` and `go.sum` beside this file. The module
 holds the upstream rules of a release with their comments taken out; none is Coraza's own.
@@ -22,7 +22,7 @@ HERE: Final = Path(__file__).parent
 MODULE: Final = "github.com/corazawaf/coraza-coreruleset/v4"
 _TOOL: Final = Tool(name="rules", package=MODULE, module=MODULE, folder=HERE, minutes="a second")
 NGINX: Final = 101
-"""The image's user, who owns the rules and writes to the set-up file at start."""
+"""The image's user, which owns the rules and writes the set-up file at start."""
 
 
 def version() -> str:
@@ -31,7 +31,7 @@ def version() -> str:
 
 
 def content() -> str:
-    """A hash of everything here that decides what comes out."""
+    """A hash of everything here that determines the result."""
     files = [HERE / name for name in ("__init__.py", "go.mod", "go.sum")]
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
 

@@ -1,1 +1,1 @@
-"""Stands in for n8n's launcher of task runners, which is on no registry; runs in a container, with Python alone."""
+"""Stand-in for n8n's task runner launcher, which no registry has; runs in a container with nothing but Python."""

@@ -1,4 +1,4 @@
-"""n8n's launcher of task runners: offers to run tasks, and starts n8n's own runner when one is there.
+"""n8n's task runner launcher: offers to run tasks, and starts n8n's own runner when one arrives.
 
 The JavaScript runner is the real one, from n8n's packages. The Python runner is on no registry: its tasks find nobody.
 What this reads, refuses and waits for is that of n8n-io/task-runner-launcher 1.4.7: `internal/config/config.go`,
@@ -28,10 +28,10 @@ from lab.images.launcher.websocket import HandshakeError, WebSocket
 
 RETRY_SECONDS: Final = 5.0
 GRANT_SECONDS: Final = 60.0
-"""How long the launcher asks for a token before it gives a type of runner up for good."""
+"""How long the launcher asks for a token before it gives up on a type of runner for good."""
 CHECK_SECONDS: Final = 10.0
 CHECKS: Final = 6
-"""So many failed health checks in a row end a runner."""
+"""Consecutive failed health checks after which a runner is killed."""
 DEFAULTS: Final = {
     "N8N_RUNNERS_AUTO_SHUTDOWN_TIMEOUT": "15",
     "N8N_RUNNERS_TASK_TIMEOUT": "60",
@@ -52,11 +52,11 @@ OWN: Final = (
 
 
 class ConfigError(Exception):
-    """The launcher ends with this at its start."""
+    """An error at startup that makes the launcher exit."""
 
 
 class LaunchError(Exception):
-    """One type of runner is given up; the process goes on while another type is served."""
+    """The launcher gives up on a type of runner; the process continues while another type is served."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def _check_port(name: str, value: str) -> None:
 
 
 def environment_of(runner: Runner, environment: Mapping[str, str]) -> dict[str, str]:
-    """What a runner gets to see, but for its token: what is allowed by name, and what the launcher sets."""
+    """A runner's environment without its token: variables allowed by name, and those that the launcher sets."""
     passed = {name: environment[name] for name in (*ALWAYS_PASSED, *runner.allowed) if name in environment}
     own = {
         "N8N_RUNNERS_TASK_BROKER_URI": variable("N8N_RUNNERS_TASK_BROKER_URI", environment),
@@ -162,7 +162,7 @@ def grant(broker: str, token: str, *, seconds: float = GRANT_SECONDS) -> str:
 
 
 def ready(url: str) -> bool:
-    """Whether a health endpoint says 200."""
+    """Whether a health endpoint answers 200."""
     try:
         with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310 - the address is our configuration's
             return int(response.status) == 200
@@ -171,7 +171,7 @@ def ready(url: str) -> bool:
 
 
 def taken(broker: str, token: str, kind: str) -> bool:
-    """Offer to run a task, as a runner would, until one is there, which is then deferred; False: the broker went away.
+    """Offer to run a task, as a runner would, until one arrives, and defer it; False: the broker disconnected.
 
     Raises:
         LaunchError: the broker did not let it connect, or the connection broke off; the real launcher gives up too.
@@ -202,7 +202,7 @@ def taken(broker: str, token: str, kind: str) -> bool:
 
 
 def run(runner: Runner, environment: Mapping[str, str]) -> None:
-    """Start a runner and wait for its end; one that stops answering is killed."""
+    """Start a runner and wait until it exits; one that fails its health checks is killed."""
     host = variable("N8N_RUNNERS_HEALTH_CHECK_SERVER_HOST", environment)
     failures = 0
     with subprocess.Popen(runner.command, env=dict(environment), cwd=runner.workdir) as process:
@@ -219,7 +219,7 @@ def run(runner: Runner, environment: Mapping[str, str]) -> None:
 
 
 def serve(runner: Runner, environment: Mapping[str, str]) -> None:
-    """Start a runner for each task that comes while none runs, for ever."""
+    """Start a runner for each task that arrives while none runs, forever."""
     broker, token = (variable(f"N8N_RUNNERS_{name}", environment) for name in ("TASK_BROKER_URI", "AUTH_TOKEN"))
     if not Path(runner.command[0]).exists():
         say(f"{runner.type}: this image has no runner of that type (not covered in the lab); its tasks will time out")
@@ -238,7 +238,7 @@ def serve(runner: Runner, environment: Mapping[str, str]) -> None:
 
 
 class Health(BaseHTTPRequestHandler):
-    """Says that the launcher runs; of its runners it says nothing, as the real one."""
+    """Reports that the launcher runs and, like the real one, nothing about its runners."""
 
     def do_GET(self) -> None:
         """`/healthz`, and nothing else."""
@@ -251,16 +251,16 @@ class Health(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class'
-        """No line for each question of the sidecar."""
+        """Do not log the sidecar's health checks."""
 
 
 def say(text: str) -> None:
-    """A line for the container's log."""
+    """Write a line to the container's log."""
     print(text, flush=True)
 
 
 def main() -> None:
-    """`task-runner-launcher javascript python`; ends when every type has been given up."""
+    """`task-runner-launcher javascript python`; exits when it has given up on every type."""
     try:
         runners = load(sys.argv[1:], os.environ)
     except ConfigError as error:

@@ -29,7 +29,7 @@ class WebSocket:
         """Connect to `http://host:port/path` and upgrade.
 
         Raises:
-            HandshakeError: the answer was another than 101, or the server is away.
+            HandshakeError: the status was not 101, or the server is unreachable.
 
         """
         parts = urllib.parse.urlsplit(url)
@@ -56,7 +56,7 @@ class WebSocket:
         if status.split(" ")[1:2] != ["101"]:
             self.close()
             raise HandshakeError(f"bad handshake: {status or 'the connection was closed'}")
-        # A task may be hours away.
+        # The next task may take hours to come.
         self._socket.settimeout(None)
 
     def receive(self) -> Any | None:
@@ -79,7 +79,7 @@ class WebSocket:
         self._send(_TEXT, json.dumps(message).encode())
 
     def close(self) -> None:
-        """Say so and hang up; an error no longer matters."""
+        """Send a close frame and close the socket; errors are ignored."""
         try:
             self._send(_CLOSE, b"")
         except OSError:

@@ -1,4 +1,4 @@
-"""Sets the Core Rule Set up from the environment, as the image's `configure-rules.sh` does.
+"""Configures the Core Rule Set from the environment, as the image's `configure-rules.sh` does.
 
 What a variable sets is switched on in `crs-setup.conf`, where it is commented out, and given the variable's value. A
 variable that the file has no rule for ends the start, but for those of earlier releases.
@@ -39,7 +39,7 @@ VARIABLES = {
 
 
 def configured(text: str, env: Mapping[str, str]) -> str:
-    """The set-up file with every variable's value in it; SystemExit where it has no place for one."""
+    """The set-up file with all variables filled in; SystemExit if it has no rule for one."""
     lines = text.split("\n")
     wanted = [(name, place, False) for name, place in VARIABLES.items()]
     wanted = [(name, place, True) for name, places in LEGACY.items() for place in places] + wanted
@@ -58,7 +58,7 @@ def configured(text: str, env: Mapping[str, str]) -> str:
 
 
 def _set(lines: list[str], rule: str, variable: str, value: str) -> bool:
-    """Switch a rule on and give its variable a value, in place; False where there is no such rule."""
+    """Enable a rule and set its variable, in place; False if there is no such rule."""
     at = next((i for i, line in enumerate(lines) if f"id:{rule}" in line), None)
     if at is None:
         return False

@@ -31,7 +31,7 @@ MODEL: Final = Path(os.environ.get("STAND_IN_MODEL", "/opt/minilm"))
 SIZES: Final = {"bge-m3": 1024, "large": 1024, "base": 768, "small": 384}
 OPEN: Final = ("/health", "/ping", "/metrics", "/docs")
 LONGEST: Final = {"BAAI/bge-m3": 8192}
-"""Tokens of a text that the models which this stands in for read; others: 512."""
+"""Longest text, in tokens, of the models that this imitates; others: 512."""
 MOST: Final = 256
 """Tokens that the model reads of a text."""
 
@@ -49,7 +49,7 @@ def plain(status: int, words: str) -> Refused:
 
 
 def openai_shape(error: Refused) -> Refused:
-    """The same as the route for OpenAI's clients has it."""
+    """The same in the form of the OpenAI routes."""
     said = error.answer.body
     if not isinstance(said, dict):
         return error
@@ -58,7 +58,7 @@ def openai_shape(error: Refused) -> Refused:
 
 
 def base64_of(vector: Sequence[float]) -> str:
-    """As OpenAI's clients ask for it: 32-bit floats, little-endian."""
+    """Base64 as in OpenAI's API: 32-bit floats, little-endian."""
     return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
 
 
@@ -164,7 +164,7 @@ class Inputs:
 
     def _text(self, given: Any, truncate: bool) -> str:
         if isinstance(given, list) and given and all(isinstance(part, int) and part >= 0 for part in given):
-            # Ids of the model's own vocabulary, whatever vocabulary the client meant.
+            # Taken as ids of the model's own vocabulary, whichever the client meant.
             given = " ".join(f"token{part}" for part in given)
         if not isinstance(given, str):
             raise plain(422, "Failed to deserialize the JSON body into the target type")

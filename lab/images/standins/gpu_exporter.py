@@ -1,4 +1,4 @@
-"""dcgm-exporter for a card that is not there: fixed numbers, or those of a file that a test writes (`NAME VALUE`).
+"""dcgm-exporter for a GPU that does not exist: fixed numbers, or those of a file that a test writes (`NAME VALUE`).
 
 Arguments and the names of its default counters are from NVIDIA/dcgm-exporter 4.5.3-4.8.2 (`pkg/cmd/app.go`,
 `etc/default-counters.csv`): as there, an unknown argument ends it, and profiling counters (`DCGM_FI_PROF_*`), which

@@ -66,11 +66,11 @@ def provisioned(folder: Path) -> list[dict[str, Any]]:
 
 
 class ProvisioningError(ValueError):
-    """Grafana would not start."""
+    """An error with which Grafana would not start."""
 
 
 def _expanded(value: Any) -> Any:
-    """Values with the environment's variables put in: `$$` is a dollar, an unknown variable is nothing."""
+    """Values with environment variables expanded: `$$` is a dollar, an unknown variable is empty."""
     if isinstance(value, dict):
         return {key: _expanded(inner) for key, inner in value.items()}
     if isinstance(value, list):

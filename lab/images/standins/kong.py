@@ -93,7 +93,7 @@ def limited(gateway: Gateway, route: Route, request: Request, who: str) -> dict[
 
 
 def _count(gateway: Gateway, key: str, seconds: int, rate: Mapping[str, Any]) -> int | None:
-    """None: Redis is away, and nobody is limited meanwhile (`rate-limiting/handler.lua`, fault_tolerant)."""
+    """None: Redis is down, and nobody is limited (`rate-limiting/handler.lua`, fault_tolerant)."""
     period = int(time.time()) // seconds
     if gateway.counter is not None:
         try:
@@ -112,7 +112,7 @@ def upstream_headers(route: Route, request: Request, request_id: str, who: str) 
     hidden: set[str] = set()
     told: dict[str, str] = {}
     if auth := route.plugins.get("key-auth"):
-        # The one that it took alone: another of `key_names` goes on to the service.
+        # Only the header that the key was taken from: another of `key_names` reaches the service.
         hidden = {credential(auth, request)[0]} if auth.get("hide_credentials") else set()
         hidden |= CONSUMER
         told = {

@@ -1,4 +1,4 @@
-"""What Kong 3.9.3 refuses of a declarative file: its schemas, for what this project uses of them.
+"""What Kong 3.9.3 rejects in a declarative file: its schemas, as far as this project uses them.
 
 Read from `kong/db/schema/entities/{services,routes,consumers}.lua`, `kong/plugins/*/schema.lua`,
 `kong/tools/redis/schema.lua` and `kong/db/schema/others/declarative_config.lua` at that tag. A plugin that is not here
@@ -301,6 +301,6 @@ def _twice(config: Mapping[str, Any]) -> Iterator[str]:
     }
     for (entity, field), names in groups.items():
         for name in sorted({name for name in names if name is not None and names.count(name) > 1}):
-            # A key is a secret, and the real one prints it.
+            # The real one prints the key, which is a secret.
             shown = "..." if field == "key" else name
             yield f"uniqueness violation: '{entity}' entity with {field} set to '{shown}' already declared"

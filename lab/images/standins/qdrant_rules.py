@@ -1,4 +1,4 @@
-"""What Qdrant refuses of a request, in its words. Read from Qdrant 1.19.0; each rule names its file there.
+"""Requests that Qdrant rejects, with its own error texts. Read from Qdrant 1.19.0; each rule names its file there.
 
 A body that serde cannot read is a 400 "Format error in JSON body", one that breaks a range is a 422 "Validation error"
 (`src/actix/mod.rs`, validation_error_handler), what the collection does not fit is a 400 "Wrong input".
@@ -115,7 +115,7 @@ def points(collection: Mapping[str, Any], found: Iterable[Mapping[str, Any]]) ->
 
 
 def fits(collection: Mapping[str, Any], name: str, vector: Any) -> None:
-    """A vector, dense or sparse, is one that the collection has, of its size."""
+    """A vector, dense or sparse, must exist in the collection and have its size."""
     dense = collection.get("vectors") or {}
     dense = {"": dense} if "size" in dense else dense
     sparse = collection.get("sparse_vectors") or {}

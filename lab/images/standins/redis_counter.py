@@ -8,7 +8,7 @@ from typing import Any
 
 
 class RedisError(Exception):
-    """Redis is away or refuses."""
+    """Redis is down or refuses."""
 
 
 class RedisCounter:

@@ -1,4 +1,4 @@
-"""speaches: `uvicorn --factory speaches.main:create_app`, OpenAI's audio API. It hears nothing and speaks silence.
+"""speaches: `uvicorn --factory speaches.main:create_app`, OpenAI's audio API. It hears nothing and produces silence.
 
 What it refuses is from speaches-ai/speaches v0.9.0-rc.3: `src/speaches/routers/{stt,speech,models,utils}.py` (a model
 must be named, and there), `dependencies.py` (key, sound) and `model_aliases.py` (a file in the working directory).
@@ -38,12 +38,12 @@ def silence(text: str) -> bytes:
 
 
 def missing(name: str) -> Refused:
-    """A field of the request that is not there."""
+    """A field that the request lacks."""
     return Refused(422, "", {"detail": [{"loc": ["body", name], "msg": "Field required", "type": "missing"}]})
 
 
 class Models:
-    """What is there, by name and by other names."""
+    """The models that exist, by name and alias."""
 
     def __init__(self, names: Iterable[str], aliases: Mapping[str, str]) -> None:
         self._there, self._aliases = dict.fromkeys(names), aliases

@@ -1,4 +1,4 @@
-"""What stands before the real vLLM in the lab: it passes everything on, but for answers that a test has chosen.
+"""A front for the lab's real vLLM: it answers with what a test has chosen, and passes everything else through.
 
 The lab's model answers noise. A question that holds `[[...]]`, or a request that meets a fault (`faults.py`), is
 answered by the stand-in's script; all else, refusals, limits, tools and metrics included, is vLLM's own.
@@ -85,7 +85,7 @@ def _blocks(response: http.client.HTTPResponse, connection: http.client.HTTPConn
         while block := response.read1(1 << 16):
             yield block
     finally:
-        # A client that goes away ends its request in vLLM too.
+        # A client that disconnects cancels its request in vLLM too.
         connection.close()
 
 
@@ -105,7 +105,7 @@ def main() -> None:
             # As the real one: the port is closed until the model is loaded.
             make(config).start(int(config["port"]), str(config["host"]))
             say("a front for chosen answers stands before it")
-        # VLLM's end is the container's.
+        # The container exits with vLLM.
         sys.exit(process.wait())
 
 

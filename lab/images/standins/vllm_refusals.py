@@ -1,4 +1,4 @@
-"""What vLLM 0.30.0 refuses, in its words; `tests/lab/images/test_vllm.py` asks the real one the same."""
+"""Requests that vLLM 0.30.0 rejects, with its error texts; `tests/lab/images/test_vllm.py` asks the real one too."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PARTS: Final = (
     "prompt_embeds, refusal, text, thinking, tool_reference, video_embeds, video_url"
 )
 _TEXTS: Final = frozenset({"text", "input_text", "output_text", "refusal", "thinking"})
-"""vllm/entrypoints/chat_utils.py: what a model without eyes and ears reads."""
+"""vllm/entrypoints/chat_utils.py: the parts that a text-only model reads."""
 
 
 def refuse(message: str, param: str | None = None, *, kind: str = "BadRequestError", status: int = 400) -> Refused:

@@ -65,7 +65,7 @@ class Settings(BaseSettings):
     """File among ComfyUI's checkpoints."""
     image_seconds: float = Field(default=300, gt=0)
     ocr_seconds: float = Field(default=3600, gt=0)
-    """How long one document may take to be read."""
+    """Time limit for reading one document."""
     qdrant_replicas: int = Field(default=3, ge=1)
     """One on every peer."""
     min_score: float = Field(default=0.45, ge=-1, le=1)
