@@ -436,8 +436,8 @@ apply_docker() {
   RESTART_DOCKER=yes
 }
 
-# With systemd's cgroup driver running containers lose the card at each `systemctl daemon-reload`, which any package
-# upgrade may run (NVIDIA/nvidia-container-toolkit, issues 48 and 1227): on a GPU node Docker keeps the cgroups itself.
+# With systemd's cgroup driver, running containers lose the GPU at each `systemctl daemon-reload`, which any package
+# upgrade may trigger (NVIDIA/nvidia-container-toolkit, issues 48 and 1227). So a GPU node uses the cgroupfs driver.
 cgroup_driver() {
   if [[ $ROLE == gpu ]]; then printf '\n  "exec-opts": ["native.cgroupdriver=cgroupfs"],'; fi
 }
@@ -456,9 +456,9 @@ daemon_settings() {
 JSON
 }
 
-# Prints the file as it should be: ours wins where both say something, everything else stays. A runtime that is there
-# keeps its own settings. Docker writes further log-opts and its default ulimits into each container, where Pulumi would
-# find what the program did not ask for and replace every container at each `up`: these two are ours alone.
+# Prints the merged file: our values win, other keys stay, and existing runtimes keep their settings. log-opts are
+# replaced as a whole and default-ulimits removed: Docker adds both to each container, where Pulumi would find values
+# that the program did not set and replace every container at each `up`.
 merged_daemon_json() {
   daemon_settings | python3 -c '
 import json, sys
@@ -617,9 +617,9 @@ apply_sysctl() {
   run sysctl -q -p "$SYSCTL_FILE"
 }
 
-# A driver that is upgraded below running programs answers none of them until a reboot ("Driver/library version
-# mismatch"), and a kernel without its driver's modules finds no card after one: on a GPU node a person upgrades both
-# together, and reboots then (docs/runbooks/first-day.md).
+# If the driver is upgraded while programs run, the GPU fails for all of them until a reboot ("Driver/library version
+# mismatch"), and after a reboot into a kernel without the driver's modules there is no GPU at all. So on a GPU node an
+# operator upgrades driver and kernel together and then reboots (docs/runbooks/first-day.md).
 upgrades() {
   printf 'APT::Periodic::Update-Package-Lists "1";\nAPT::Periodic::Unattended-Upgrade "1";\n'
   if [[ $ROLE == gpu ]]; then
