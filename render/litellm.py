@@ -31,7 +31,7 @@ ENVIRONMENT: Final[Mapping[str, str]] = {
     "LITELLM_LOCAL_MODEL_COST_MAP": "True",
     "STORE_MODEL_IN_DB": "False",
     "NO_DOCS": "True",
-    # Redis that was away is asked again after these seconds; budgets are looser and nothing is cached until then.
+    # After Redis was down, seconds until it is retried; until then budgets are looser and nothing is cached.
     "REDIS_CIRCUIT_BREAKER_RECOVERY_TIMEOUT": "10",
     # A database that could not be brought up to date is tried again by a new start, instead of served without.
     "ENFORCE_PRISMA_MIGRATION_CHECK": "True",
@@ -41,7 +41,7 @@ ENVIRONMENT: Final[Mapping[str, str]] = {
 """Plain values only."""
 
 KEY_CACHE_SECONDS: Final = 600
-"""A key that was used lately is good for so long while the database is away; others are refused then."""
+"""How long a recently used key stays valid while the database is down; other keys are rejected then."""
 
 _OWN: Final = {"input_cost_per_token": 0.0, "output_cost_per_token": 0.0}
 """What our own hardware costs by the token."""
@@ -78,7 +78,7 @@ def litellm_config(
     """YAML for `litellm --config`; holds secrets.
 
     The names are those of the architecture's routing rules. Cloud models fall back to each other and end at a smaller
-    one; the local model goes to the cloud while the GPU node is away. Embeddings never change their model.
+    one; the local model falls back to the cloud while the GPU node is down. Embeddings never change their model.
     """
     models = settings.models
 

@@ -1,4 +1,4 @@
-"""Real proxies carry an app's downloads to names that nobody has listed, and to nothing else.
+"""Real proxies carry an app's downloads to names below an allowed suffix, and to nothing else.
 
 A stand-in for the hub: one server that answers TLS for every name below it, and a name server that knows no other
 names than those and one of a stranger.
@@ -85,7 +85,7 @@ def mesh(envoy: str, tool: Tool, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 def through(mesh: Mesh, url: str, *arguments: str) -> tuple[int, str]:
-    """(status, body) of a request that the caller's app makes by its forward proxy."""
+    """(status, body) of a request that the caller's app makes through its forward proxy."""
     sidecar = NETWORKS[CALLER.node].pod(GRAPHS[CALLER.node].service(CALLER.service).slot).sidecar
     return mesh.curl("--proxy", f"http://{sidecar}:{FORWARD_PORT}", "--insecure", *arguments, url)
 

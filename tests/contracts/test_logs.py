@@ -107,7 +107,7 @@ class Logs:
         return [json.loads(line) for line in self.ask("/select/logsql/query", query=query).splitlines()]
 
     def messages(self, query: str, count: int) -> list[str]:
-        """The lines of a query, in order, as soon as there are as many as expected, or too many."""
+        """The lines of a query, in order, once there are at least as many as expected."""
         end = time.monotonic() + PATIENCE
         while True:
             found = [row["_msg"].rstrip("\n") for row in self.find(f"{query} | sort by (_time)")]
@@ -272,7 +272,7 @@ def test_nothing_is_lost_while_the_store_is_away(both: Logs, container: Callable
     assert both.messages("*", 100) == numbered(0, 100)
     both.stop("store")
     log.says(*numbered(100, 200))
-    time.sleep(3)  # it has read them, and tries to send
+    time.sleep(3)  # by now it has read them and tries to send
     both.stop("shipper")
     log.says(*numbered(200, 300))
     both.start("shipper")

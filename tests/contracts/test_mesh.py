@@ -1,4 +1,4 @@
-"""Real proxies of both nodes carry real requests: who may call, who may not, where reads go when a node is away."""
+"""Real proxies of both nodes carry real requests: who may call, who may not, where reads go when a node is down."""
 
 import itertools
 import json

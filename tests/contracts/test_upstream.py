@@ -1,4 +1,4 @@
-"""What we render, held against what upstream's own files say: `tests/contracts/upstream/<image>.yaml`."""
+"""Checks what we render against upstream's facts: `tests/contracts/upstream/<image>.yaml`."""
 
 import re
 from collections.abc import Iterator
@@ -77,7 +77,7 @@ def test_what_we_build_stands_on_a_base_that_has_a_file(key: str) -> None:
         assert repository != read("python").image or tag.startswith(read("python").version + ".")
 
 
-# The contract bites: each of these is done to a copy of the plan.
+# The check must be able to fail: each of these changes is made to a copy of the plan.
 
 
 def changed(container: Rendered, before: str, after: str) -> Rendered:

@@ -1,7 +1,7 @@
 """Three vector peers with the configuration that we render, behind the real proxies of both nodes.
 
 The peers are stand-ins that hand over shards as Qdrant 1.19 does (`lab/images/standins/peers.py`); the mesh between
-them is real. One that was away for too long fetches what it missed from another one's REST port.
+them is real. A peer that was down for too long fetches what it missed from another's REST port.
 """
 
 import json
@@ -67,16 +67,16 @@ class Cluster:
         )
 
     def stop(self, *peers: Instance) -> None:
-        """End peers; they keep their storage."""
+        """Stop peers; they keep their storage."""
         for peer in peers:
             self._mesh.stop(peer.service)
 
     def log(self, peer: Instance) -> str:
-        """What a peer said since its start."""
+        """A peer's log since its start."""
         return self._mesh.log(peer.service)
 
     def ask(self, peer: Instance, method: str, path: str, body: Any = None) -> Any:
-        """What a peer answers on its own address; None where it does not answer well."""
+        """A peer's answer on its own address; None if it is an error."""
         port = GRAPHS[peer.node].service(peer.service).port("api").app_port
         sent = ["--header", "content-type: application/json", "--data", json.dumps(body)] if body is not None else []
         url = f"http://{self._address(peer)}:{port}{path}"
@@ -94,7 +94,7 @@ class Cluster:
 
 
 def eventually(check: Callable[[], bool], cluster: Cluster) -> None:
-    """Wait for something; what the peers said is shown where it never comes."""
+    """Wait for a condition; on a time-out show the peers' logs."""
     end = time.monotonic() + SECONDS
     while not check():
         if time.monotonic() > end:
@@ -133,7 +133,7 @@ def test_a_peer_that_missed_too_much_fetches_a_snapshot_through_the_mesh(cluster
     eventually(lambda: cluster.count(REPLICA) == 3, cluster)
     cluster.stop(REPLICA)
     assert cluster.ask(PRIMARY, "PUT", "/collections/c/points?wait=true", points(3, 6)) is not None
-    # Peers remember single changes while they run: now nobody does.
+    # Running peers keep a log of single changes; after a restart none has it.
     cluster.stop(PRIMARY, WITNESS)
     for peer in (PRIMARY, WITNESS, REPLICA):
         cluster.start(peer)

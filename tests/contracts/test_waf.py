@@ -1,4 +1,4 @@
-"""What the edge refuses, by which rule, and what it lets through: the real Core Rule Set and the image's own rules.
+"""What the edge rejects, by which rule, and what passes: the real Core Rule Set and the image's own rules.
 
 The rules with numbers from 200000 on are the image's (`src/etc/modsecurity.d/modsecurity.conf` of
 coreruleset/modsecurity-crs-docker); they have no tag, so that no exclusion by the rule set's tag reaches them.
@@ -40,7 +40,7 @@ TOOL = {
 
 
 class Reader(Backend):
-    """Stands for Kong: reads what it is sent, whole."""
+    """Stand-in for Kong: reads request bodies completely."""
 
     def do_POST(self) -> None:  # noqa: N802
         left = int(self.headers.get("Content-Length", 0))

@@ -1,4 +1,4 @@
-"""Holds a container of the plan against the file of its image; each problem is a sentence that says what to do."""
+"""Checks a container of the plan against its image's facts; each problem is a sentence that says what to do."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _OFF: Final = ("off", "", "None", "null")
 
 
 def pinned(upstream: Upstream, image: Image) -> list[str]:
-    """Whether the file was read from the version that is pinned."""
+    """A problem if the facts were read from another version than the pinned one."""
     if (upstream.image, upstream.version) == (image.repository, image.tag):
         return []
     return [
@@ -168,7 +168,7 @@ def _file_keys(asked: Asked) -> Iterator[str]:
 
 
 def _refused(upstream: Upstream, kind: str, name: str, value: str, fact: Fact) -> Iterator[str]:
-    """What upstream would say of a value, as far as the file knows."""
+    """What upstream would reject about a value, as far as the facts say."""
     where = f"{kind} {name!r}" + (f" is {value!r}" if len(value) < 60 else "")
     if fact.get("deprecated"):
         yield f"{where}: {fact.get('deprecated')} ({upstream.file})"
@@ -188,7 +188,7 @@ def _refused(upstream: Upstream, kind: str, name: str, value: str, fact: Fact) -
 
 
 def _ports(asked: Asked) -> Iterator[str]:
-    """Every port that the table promises for the app is one that it listens on, at an address others reach."""
+    """The app listens on every port of the service table, at an address that others can reach."""
     service = asked.rendered.service
     if service is None:
         return
@@ -228,7 +228,7 @@ def _listens(asked: Asked, fact: Fact) -> Iterator[tuple[str, int]]:
 
 
 def _writes(asked: Asked) -> Iterator[str]:
-    """Folders that upstream writes are volumes or tmpfs where the root is read-only."""
+    """With a read-only root, folders that upstream writes must be volumes or tmpfs."""
     rendered, file = asked.rendered, asked.upstream.file
     for name, fact in asked.upstream.writes.items():
         moved = [value for setting in fact.get("set_by", ()) for value in asked.values(setting)]
@@ -265,7 +265,7 @@ def _user(upstream: Upstream, rendered: Rendered) -> Iterator[str]:
 
 
 def _may_write(user: str, owner: str) -> bool:
-    """Root has no capability that would let it write what is another's."""
+    """Root has no capabilities here, so it cannot write files of other users."""
     (uid, _, gid), (owner_uid, _, owner_gid) = user.partition(":"), owner.partition(":")
     return uid == owner_uid or gid == owner_gid
 
@@ -286,7 +286,7 @@ def _stop(upstream: Upstream, rendered: Rendered) -> Iterator[str]:
 
 
 def _bites(asked: Asked) -> Iterator[str]:
-    """A default that bites is set to something else, or the file says why it may stay."""
+    """A harmful default must be overridden, or the file must say why it may stay."""
     for fact in asked.upstream.bites:
         name = fact.name
         if fact.get("we") == "set" and not asked.values(name) and not asked.values(name + _suffix(asked, name)):

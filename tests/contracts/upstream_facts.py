@@ -1,4 +1,4 @@
-"""The files of `tests/contracts/upstream/`, read and checked: what an image is and does, each fact with its source.
+"""Reads and validates the files of `tests/contracts/upstream/`: facts about each image, each with its source.
 
 README.md in that folder describes the form. A file that breaks it is a `FormError` with the file, the place and the
 words that are allowed there.
@@ -16,7 +16,7 @@ import yaml
 
 FOLDER: Final = Path(__file__).parent / "upstream"
 BASES: Final = ("python",)
-"""Files for what the Dockerfiles of `topology.images.BUILDS` stand on."""
+"""Files for the base images of the Dockerfiles in `topology.images.BUILDS`."""
 SECTIONS: Final = {
     "image": "text",
     "version": "text",
@@ -57,12 +57,12 @@ WORDS: Final[Mapping[str, frozenset[str]]] = {
 
 
 class FormError(Exception):
-    """A file is not of the form that README.md describes."""
+    """A file does not have the format that README.md describes."""
 
 
 @dataclass(frozen=True)
 class Fact:
-    """One thing that upstream's files say, and which of them says so."""
+    """One fact from upstream's files, with its source."""
 
     name: str
     source: str
@@ -75,13 +75,13 @@ class Fact:
 
 @dataclass(frozen=True, kw_only=True)
 class Upstream:
-    """What one image is and does, at the version that we pin."""
+    """The facts of one image at the pinned version."""
 
     key: str
     image: str
     version: str
     read_at: str
-    """The version whose sources were read, where those of the pinned one could not be had."""
+    """The version whose sources were read if those of the pinned one were not available."""
     sources: Mapping[str, Mapping[str, str]]
     entrypoint: Fact
     user: Fact
@@ -128,7 +128,7 @@ def read(key: str) -> Upstream:
 
 
 def parse(key: str, data: Mapping[str, Any]) -> Upstream:
-    """The content of a file, checked for its form."""
+    """The content of a file, validated."""
     for name in data:
         if name not in SECTIONS:
             raise _wrong(key, name, f"is no section; the sections are: {', '.join(SECTIONS)}")
@@ -202,7 +202,7 @@ class _Section:
 
 
 def _sources(key: str, sources: Any) -> Mapping[str, Mapping[str, str]]:
-    """Where facts come from: a file of a repository at a tag or commit, or something that was measured."""
+    """Where facts come from: a file of a repository at a tag or commit, or a measurement."""
     for name, source in (sources or {}).items():
         words = set(source) - {"note"} if isinstance(source, dict) else set()
         if words not in ({"repository", "ref", "file"}, {"measured", "with"}):

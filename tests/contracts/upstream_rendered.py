@@ -30,11 +30,11 @@ class Rendered:
     image: str
     """A key of `topology.images.IMAGES`."""
     entrypoint: tuple[str, ...] | None
-    """What our own shell becomes, arguments included, where one prepares the start; None: the image's own."""
+    """The command that our start script executes in the end, with arguments; None: the image's own entry point."""
     command: tuple[str, ...] | None
     """None: the image's own."""
     environment: Mapping[str, str]
-    """Those that our own start scripts read and the image does not see are left out."""
+    """Without variables that only our own start scripts read."""
     files: Mapping[str, str]
     user: str
     read_only: bool
@@ -49,7 +49,7 @@ class Rendered:
 
 
 def containers(program: Program, services: Mapping[str, Service]) -> Iterator[Rendered]:
-    """Every container that is started from an image that we pull."""
+    """Every container that runs a pulled image."""
     for container in program.running:
         named = labels(container)
         if named["image"] in _BY_REFERENCE:
@@ -77,7 +77,7 @@ def unwrapped(
         assigned = dict(_ASSIGNED.findall(script))
         exported |= {name: value.lstrip("=") or assigned.get(name, "") for name, value in _EXPORT.findall(script)}
         used |= set(_USED.findall(script))
-        # What it becomes is the last thing that it says.
+        # The command that it executes comes last.
         last = shlex.split(starts[-1].replace("\\\n", " "))
         words = rest if last[:1] == ["$0"] else last
     return tuple(words), exported, used - exported.keys()

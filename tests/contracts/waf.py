@@ -1,4 +1,4 @@
-"""The edge as the image makes it: the rendered server with the image's settings, its own rules and the Core Rule Set.
+"""The edge as in the image: the rendered server with the image's settings, its own rules and the Core Rule Set.
 
 Everything is as in the lab's image, in a folder of the test's: the same templates, set up by the same code, with the
 program's variables over the image's.
@@ -29,11 +29,11 @@ UNICODE = Path("/etc/nginx/unicode.mapping")
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a request."""
+    """The outcome of a request."""
 
     status: int
     rules: frozenset[int]
-    """The rules that had something to say."""
+    """The rules that matched."""
 
 
 @dataclass
@@ -46,7 +46,7 @@ class Waf:
     def ask(
         self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None, host: str = DOMAIN
     ) -> Verdict:
-        """One request of a client in the world, and what the audit log says of it."""
+        """Send one request as an outside client and read its entry in the audit log."""
         seen = self.audit.stat().st_size
         sent = {"Host": host, "User-Agent": "test", "Accept": "*/*", **(headers or {}), "Connection": "close"}
         if body or method in ("POST", "PUT", "PATCH"):

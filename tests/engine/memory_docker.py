@@ -1,5 +1,5 @@
 # ruff: noqa: ARG002 - the signatures are those of docker-py
-"""A Docker that keeps everything in memory, behind the lab's providers: the whole program, `up`, without any daemon.
+"""An in-memory Docker behind the lab's providers, to run `up` of the whole program without a daemon.
 
 A stand-in. It answers inspect calls as Docker does for what it was asked to make, with what moby adds by itself:
 twice the memory where no swap is given, 64 MiB of shared memory, an IPC mode, a hostname, and the image's health

@@ -1,4 +1,4 @@
-"""README's "A real deployment" is walked as it is written, in order, with the real engine.
+"""Runs the commands of README's "A real deployment" as written, in order, with the real engine.
 
 Real are `pulumi login`, `stack init`, `config set` and what they leave behind, the passphrase, and the `up` that makes
 the tailnet's policy and keys. What stands in:
@@ -37,7 +37,7 @@ CREDENTIALS: Final = ("TAILSCALE_API_KEY", "AWS_PROFILE", "PULUMI_CONFIG_PASSPHR
 
 
 def commands() -> list[str]:
-    """What a person types, in the order of the page; a person is root on the hosts, and that is not for here."""
+    """The commands in the page's order, without those that run as root on the hosts."""
     section = SECTION.search((CHECKOUT / "README.md").read_text())
     assert section
     lines = [line.strip() for block in BLOCK.findall(section[1]) for line in block.splitlines() if line.strip()]
@@ -47,7 +47,7 @@ def commands() -> list[str]:
 
 @dataclass
 class Person:
-    """Somebody with a fresh checkout, who types what the page says."""
+    """A user with a fresh checkout who runs the page's commands."""
 
     pulumi: Path
     folder: Path

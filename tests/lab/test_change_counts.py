@@ -1,4 +1,4 @@
-"""A change of one thing replaces what it concerns and nothing else: previews of both stacks against what is deployed.
+"""A change replaces what it affects and nothing else: previews of both stacks against the deployed state.
 
 `make changes` writes the same counts into docs/changes.md.
 """

@@ -73,7 +73,7 @@ def test_ordinary_requests_reach_the_model(user: User, more: dict[str, Any]) -> 
 
 
 def test_bodies_up_to_the_services_limit_reach_them(user: User, tmp_path: Path) -> None:
-    """Kong wants a key: its refusal shows that the edge let a body pass, and ModSecurity's that it did not."""
+    """Without a key, Kong's rejection shows that the edge passed the body, and ModSecurity's that it did not."""
     for mib, status in ((JSON_MIB - 1, 401), (JSON_MIB + 1, 400)):
         file = tmp_path / f"{mib}"
         file.write_text(json.dumps({"model": "m", "input": "x" * (mib << 20)}))
@@ -91,7 +91,7 @@ def test_its_logs_are_its_own_and_hold_the_client_s_address(mesh: Mesh, user: Us
 
 
 def test_it_holds_a_document_of_the_largest_size(mesh: Mesh, user: User, tmp_path: Path) -> None:
-    """ModSecurity copies a body ten times over: a limit that does not hold that ends the worker."""
+    """ModSecurity needs ten times the body: a memory limit below that gets the worker killed."""
     file = tmp_path / "large.pdf"
     file.write_bytes(b"%PDF-1.7" + bytes(range(256)) * 4096 * 63)
     options = ("-F", f"file=@{file}")

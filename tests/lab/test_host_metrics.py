@@ -15,7 +15,7 @@ nodes = pytest.mark.parametrize("node", ["thanos", "oracle1"])
 
 
 def metrics(mesh: Mesh, node: str) -> dict[str, float]:
-    """What it says, by name with labels."""
+    """Its metrics, by name with labels."""
     code, text = mesh.execute(node, EXPORTER, "python3", "-c", READ)
     assert code == 0, text
     lines = [line.rpartition(" ") for line in text.splitlines() if line and not line.startswith("#")]
@@ -58,7 +58,7 @@ def test_every_collector_works(mesh: Mesh, node: str) -> None:
     found = metrics(mesh, node)
     done = {name: value for name, value in found.items() if name.startswith("node_scrape_collector_success")}
     assert len(done) == 8
-    # Debian's version calls a kernel without this file one without any figures of pressure.
+    # Without this file Debian's version of the exporter fails the whole pressure collector.
     excused = set() if Path("/proc/pressure/irq").exists() else {"pressure"}
     assert {name.split('"')[1] for name, value in done.items() if value != 1} <= excused
     assert found["node_memory_MemTotal_bytes"] == os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -29,7 +29,7 @@ SERVICE, PART = (f"attrs.{label}" for label in CONTAINER_LABELS)
 
 
 def inside(mesh: Mesh, container: str, *command: str) -> str:
-    """What a command says in the network of a container of oracle1."""
+    """The output of a command in the network of a container on oracle1."""
     process = mesh.docker("oracle1").inspect_container(f"{PREFIX}-{container}")["State"]["Pid"]
     done = subprocess.run(
         ["nsenter", f"--net=/proc/{process}/ns/net", *command], capture_output=True, text=True, check=False
@@ -49,7 +49,7 @@ def find(mesh: Mesh, query: str) -> list[dict[str, Any]]:
 
 
 def soon(look: Callable[[], Any]) -> None:
-    """Wait until nothing is wrong any more."""
+    """Wait until no problem is left."""
     end = time.monotonic() + PATIENCE
     while wrong := look():
         assert time.monotonic() < end, wrong
@@ -145,7 +145,7 @@ def written(mesh: Mesh, service: str) -> list[str]:
 
 
 def all_once(mesh: Mesh, service: str) -> None:
-    """Every line that the writer wrote is there, and none twice."""
+    """Every line of the writer is there exactly once."""
     wanted = [f"{number:05d}" for number in range(1, COUNT + 1)]
     soon(lambda: sorted(set(wanted) - set(written(mesh, service)))[:10])
     time.sleep(5)

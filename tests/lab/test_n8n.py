@@ -35,7 +35,7 @@ ANSWER = {"sum": 5, "digest": "2d711642"}
 
 @dataclass
 class Editor:
-    """A person with an operator certificate at n8n's own address on the tailnet."""
+    """An operator with a certificate, at n8n's address on the tailnet."""
 
     mesh: Mesh
     folder: Path
@@ -108,7 +108,7 @@ def _node(name: str, kind: str, version: float, *, webhookId: str = "", **parame
 
 @pytest.fixture(scope="module")
 def editor(platform: Mesh, tmp_path_factory: pytest.TempPathFactory) -> Editor:
-    """Logged in once: n8n lets an address try five times a minute."""
+    """Logged in once: n8n allows five attempts a minute per address."""
     folder = tmp_path_factory.mktemp("editor")
     platform.wait_healthy()
     subprocess.run(
@@ -135,7 +135,7 @@ def answered(user: User, path: str) -> Any:
     """What the webhook says from outside, once it is there."""
     status, _, body = eventually(
         lambda: user.ask(f"/webhook/{path}", {"a": 2, "b": 3}, "-H", "Content-Type: application/json", key=False),
-        # It starts, too: a health check of before the restart still says that it is well.
+        # Wait for it: a health check from before the restart still reports healthy.
         lambda found: found[0] not in (404, 502, 503, 504),
     )
     assert status == 200, body

@@ -1,4 +1,4 @@
-"""What the lab's docker provider finds changed right after it has made something, and after a refresh.
+"""What the lab's Docker provider finds changed right after a creation, and after a refresh.
 
 The right-hand side is what the real provider found: pulumi-docker 5.1 on kreuzwerker/terraform-provider-docker 4.5.0,
 asked the same over its protocol (Create, Diff, Read, Diff) on Docker 20.10, 2026-11-28.

@@ -1,4 +1,4 @@
-"""A peer of the vector cluster that was away for too long fetches what it missed from another peer's REST port.
+"""A peer of the vector cluster that was down for too long fetches what it missed from another peer's REST port.
 
 The peers are stand-ins that hand over shards as Qdrant 1.19 does (`lab/images/standins/peers.py`); what is real here is
 the mesh between them: without the peers' calls to each other's REST ports, or without a writable snapshots folder, the
