@@ -34,6 +34,7 @@ def debian_mirror() -> str:
     for source in (Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*.sources"))):
         for line in source.read_text().splitlines() if source.exists() else ():
             words = line.split()
-            if words[:1] in (["deb"], ["URIs:"]):
-                return next(word for word in words if "://" in word)
+            # A source without a URL, such as `mirror+file:/...`, is of no use to debootstrap.
+            if words[:1] in (["deb"], ["URIs:"]) and (urls := [word for word in words if "://" in word]):
+                return urls[0]
     return ""
