@@ -1,4 +1,4 @@
-"""What an operation of the engine is at: how much is done, and which services it waits for."""
+"""Progress of an engine operation: how many resources are done, and which services it waits for."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pulumi.automation import EngineEvent
 
 _MAKES: Final = frozenset({"create", "create-replacement"})
 _PROXY: Final = "-pod-proxy-envoy"
-"""How the name of a service's sidecar ends: it is made when its app is healthy, and not before."""
+"""Suffix of a sidecar's name. Its creation lasts until its app is healthy."""
 _AWAITED_SECONDS: Final = 10
-"""What takes less is no news."""
+"""Shorter waits are not reported."""
 
 
 class Progress:
@@ -24,7 +24,7 @@ class Progress:
         self._made_since: dict[str, float] = {}
 
     def record(self, event: EngineEvent) -> None:
-        """Take note of an event."""
+        """Record an event."""
         with self._lock:
             if event.resource_pre_event is not None and _is_new_proxy(event.resource_pre_event.metadata):
                 self._made_since[event.resource_pre_event.metadata.urn] = time.monotonic()
@@ -34,7 +34,7 @@ class Progress:
             self._done += event.res_outputs_event is not None
 
     def text(self) -> str:
-        """The state as a person reads it: `204 resources done; waiting for: vllm (40 s)`."""
+        """The progress as text: `204 resources done; waiting for: vllm (40 s)`."""
         with self._lock:
             now = time.monotonic()
             waits = [(urn, now - since) for urn, since in self._made_since.items() if now - since >= _AWAITED_SECONDS]

@@ -54,11 +54,11 @@ class Resource:
     by_name: ClassVar[bool] = True
     """Whether two cannot exist with one name, so that a replaced one goes before its successor comes."""
     deletes_first: ClassVar[bool] = False
-    """Whether a replaced one goes before its successor comes, whatever its name is."""
+    """Whether a replaced resource is deleted before its successor is created, whatever its name."""
     arguments: ClassVar[frozenset[str]] = frozenset()
-    """Properties that a program may give; one that it does not is not there after an update, unless it is computed."""
+    """Properties that a program may set; one that it does not set is gone after an update unless it is computed."""
     computed: ClassVar[frozenset[str]] = frozenset()
-    """Properties that the provider finds out where the program does not say them; an update keeps what it found."""
+    """Properties that the provider reads if the program does not set them; an update keeps the value that was read."""
     remade: ClassVar[frozenset[str]] = frozenset()
     """Outputs that an update makes anew, so that its plan cannot show them."""
 
@@ -86,11 +86,11 @@ class Resource:
         """Take it away; one that is gone already is no error."""
 
     def changes(self, olds: Values, news: Values, state: Values) -> list[str]:
-        """The properties that differ: of what was asked last time, unless a provider compares with its state."""
+        """The properties that differ from the last inputs, or from the state if a provider overrides this."""
         return changes(self, olds, news)
 
     def same(self, name: str, one: Any, other: Any) -> bool:
-        """Whether two values of a property are one."""
+        """Whether two values of a property are equal to the provider."""
         return bool(one == other)
 
     def more_changes(self, inputs: Values, outputs: Values) -> Iterable[str]:
@@ -271,7 +271,7 @@ def _merged(properties: Struct, more: Mapping[str, Any]) -> Struct:
 
 
 def _found(resource: Resource, properties: Struct, found: Values) -> Struct:
-    """Properties with what was found instead of them. What is the same stays as it is, with its marks."""
+    """The properties updated with what was read. Equal values stay as they are, with their secret marks."""
     before = plain(properties)
     changed = {name: value for name, value in found.items() if not resource.same(name, before.get(name), value)}
     return _patched(properties, before, {**before, **changed})

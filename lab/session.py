@@ -83,8 +83,8 @@ def marked(folder: Path) -> Iterator[None]:
 
 def clear_away(folder: Path, *, everything: bool = False) -> None:
     """Take the lab away; images stay but for `everything`."""
-    # Where this is killed half-way, the next start clears the rest: without the mark it would take what is left,
-    # volumes without their folders among it, for a lab.
+    # If this is killed half-way, the mark makes the next start clean up. Without it the next start would take the
+    # remains, such as volumes without their folders, for a lab.
     if folder.is_dir():
         _mark(folder).touch()
     shutil.rmtree(folder / "stacks", ignore_errors=True)

@@ -29,7 +29,7 @@ _KEPT: Final = frozenset({"agentic-mesh:secretsEpoch", "agentic-mesh:authorities
 KEYS: Final = {"CLAUDE_API_KEY": "sk-ant-lab-41c7f09be2d358a6", "OPENROUTER_API_KEY": "sk-or-lab-9d2e6b08a4f13c57"}
 """What the stand-ins of the models' makers are shown; a key of the user's own stays out of the lab."""
 Progress = Callable[[str, str], None]
-"""Told the stack and what its operation is at."""
+"""Called with the stack and its operation's progress."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def follow(process: subprocess.Popen[str], stack: str, progress: Progress | None
 
 
 def local_model(found: Sequence[Node]) -> Path:
-    """Where the GPU node has the lab's own chat model: in its model folder, as a person who brings one puts it."""
+    """Path of the lab's own chat model in the GPU node's model folder, where a user would put one too."""
     return next(node for node in found if node.role == "gpu").data_root / "models" / tiny_model.NAME
 
 
