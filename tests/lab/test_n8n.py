@@ -146,10 +146,10 @@ def test_a_webhook_from_outside_runs_code_in_the_runner(user: User, mesh: Mesh, 
     editor.publish("lab-sum")
     try:
         assert answered(user, "lab-sum") == ANSWER
-        processes = mesh.docker(NODE).top(f"{PREFIX}-n8n-runners")["Processes"]
+        processes = mesh.docker(NODE).top(f"{PREFIX}-n8n-runners", "-eww -o pid,args")["Processes"]
         assert any("task-runner-javascript/dist/start.js" in " ".join(process) for process in processes)
         for container in ("n8n", "n8n-worker"):
-            processes = mesh.docker(NODE).top(f"{PREFIX}-{container}")["Processes"]
+            processes = mesh.docker(NODE).top(f"{PREFIX}-{container}", "-eww -o pid,args")["Processes"]
             assert not any("task-runner" in " ".join(process) for process in processes)
         # The worker is another process than the one that took the request.
         logs = bytes(mesh.docker(NODE).logs(f"{PREFIX}-n8n-worker")).decode()

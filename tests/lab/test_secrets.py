@@ -98,7 +98,9 @@ def test_processes_show_none(mesh: Mesh, known: dict[str, str]) -> None:
     for node in mesh.names():
         for name, state in mesh.containers(node).items():
             if state["State"]["Running"]:
-                tops.append((f"{node}/{name}", json.dumps(mesh.docker(node).top(name, "-eo pid,args")["Processes"])))
+                tops.append(
+                    (f"{node}/{name}", json.dumps(mesh.docker(node).top(name, "-eww -o pid,args")["Processes"]))
+                )
     assert len(tops) > 60
     assert not leaks(known, tops)
 
