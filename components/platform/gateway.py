@@ -65,7 +65,7 @@ class Gateway(pulumi.ComponentResource):
                     (args.network.outside.name, context.networks.gateway_outside),
                     (context.mesh_network, context.networks.gateway_mesh),
                 ],
-                wait_seconds=60,
+                wait_seconds=300,
                 ready=context.ready,
                 part="gateway",
                 ports=ports,

@@ -141,6 +141,7 @@ def test_the_deploy_waits_for_each_proxy_as_long_as_its_app_may_take(program: Pr
         assert proxy.inputs["waitTimeout"] >= service.start_seconds
         assert proxy.inputs["healthcheck"]["startPeriod"] == go_duration(service.start_seconds)
         assert "wait" not in program.app(service.name).inputs
+    assert program.proxy("gateway").inputs["waitTimeout"] >= 300
 
 
 def test_a_proxy_follows_its_app_and_no_service_waits_for_another(program: Program) -> None:
