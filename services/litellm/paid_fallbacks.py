@@ -8,8 +8,7 @@ LiteLLM's own fallback counter has a series per key, model and exception, which 
 from http import HTTPStatus
 from typing import Any, Final
 
-import litellm
-from litellm.exceptions import ContextWindowExceededError
+from litellm.exceptions import ContextWindowExceededError, Timeout
 from litellm.integrations.custom_logger import CustomLogger
 from prometheus_client import Counter
 
@@ -31,7 +30,7 @@ def reason(error: BaseException) -> str:
     if isinstance(error, ContextWindowExceededError):
         return "too_long"
     status = getattr(error, "status_code", None)
-    if isinstance(error, litellm.Timeout) or not isinstance(status, int) or status in _PASSING:
+    if isinstance(error, Timeout) or not isinstance(status, int) or status in _PASSING:
         return "away"
     return "refused" if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR else "away"
 
