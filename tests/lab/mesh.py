@@ -45,6 +45,11 @@ class Mesh:
         """`up` on the named stacks, or on all; what it did other than nothing, by stack."""
         return {outcome.stack: changes(outcome) for outcome in self.operate("up", *names)}
 
+    def assert_nothing_to_do(self) -> None:
+        """An `up` of all stacks changes nothing; what it changed all the same is named."""
+        found = {outcome.stack: (changes(outcome), outcome.changed) for outcome in self.operate("up")}
+        assert found == {name: ({}, []) for name in self.names()}
+
     def operate(self, operation: str, *names: str) -> list[Outcome]:
         """An operation that has to go well."""
         order = [node.name for node in self.session.nodes if node.name in (names or self.names())]

@@ -120,4 +120,4 @@ def test_a_new_authority_takes_over_while_both_are_trusted(mesh: Mesh) -> None:
         step(mesh, new)
         assert all(outcome.answered for outcome in tried(mesh, places, second))
         assert all(shut(outcome) for outcome in tried(mesh, places, first))
-    assert mesh.up() == {node: {} for node in mesh.names()}
+    mesh.assert_nothing_to_do()

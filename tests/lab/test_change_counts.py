@@ -94,6 +94,6 @@ def test_a_new_call_restarts_no_app_but_the_caller_s(mesh: Mesh) -> None:
 @pytest.mark.lab
 @pytest.mark.engine
 def test_a_second_up_and_one_after_a_refresh_find_nothing_to_do(mesh: Mesh) -> None:
-    assert mesh.up() == {name: {} for name in mesh.names()}
+    mesh.assert_nothing_to_do()
     mesh.operate("refresh")
-    assert mesh.up() == {name: {} for name in mesh.names()}
+    mesh.assert_nothing_to_do()

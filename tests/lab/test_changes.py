@@ -106,7 +106,7 @@ def test_a_new_epoch_rotates_every_secret_that_may_and_the_old_ones_are_refused(
     for credential in CREDENTIALS:
         _wait_until_accepted(mesh, credential, value(new, credential))
         assert not accepted(mesh, credential, value(old, credential)), f"the old {credential} is still good"
-    assert mesh.up() == {node: {} for node in mesh.names()}
+    mesh.assert_nothing_to_do()
 
 
 CREDENTIALS = {

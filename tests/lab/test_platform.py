@@ -30,7 +30,7 @@ def status_of(mesh: Mesh, node: str, container: str, url: str) -> str:
 
 def test_a_second_up_changes_nothing(mesh: Mesh) -> None:
     before = {name: mesh.identities(name) for name in mesh.names()}
-    assert mesh.up() == {name: {} for name in mesh.names()}
+    mesh.assert_nothing_to_do()
     assert {name: mesh.identities(name) for name in mesh.names()} == before
 
 
