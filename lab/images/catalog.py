@@ -88,7 +88,7 @@ def _models(real: frozenset[str]) -> Mapping[str, Entry]:
             stand_in(
                 "images",
                 "/usr/local/bin/comfyui",
-                reason=f"{_NO_GPU}; pictures of one colour, and no WebSocket",
+                reason=f"{_NO_GPU}; pictures of one colour",
                 version="refuses as in autumn 2026",
                 not_covered="nodes, models, the card; the image without its entry point",
             ),

@@ -17,8 +17,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 JSON = "application/json"
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
@@ -115,7 +116,7 @@ class Upgrade(Answer):
     """A change of protocol: after the answer's head, `talk` has the connection's two ends until it returns."""
 
     status: int = 101
-    talk: Callable[[BinaryIO, BinaryIO], None] = lambda _, __: None
+    talk: Callable[[BufferedIOBase, BufferedIOBase], None] = lambda _, __: None
 
 
 class Refused(Exception):  # noqa: N818 - it is an answer
