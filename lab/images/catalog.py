@@ -342,7 +342,7 @@ def _observability() -> Mapping[str, Entry]:
         ),
         "gpu-exporter": stand_in(
             "gpu_exporter",
-            "/usr/local/bin/dcgm-exporter",
+            "/usr/bin/dcgm-exporter-entrypoint.sh",
             reason="there is no GPU; numbers of a card at rest",
             version="arguments of 4.5.3-4.8.2",
             not_covered="DCGM and the driver; whether counters are read without root",

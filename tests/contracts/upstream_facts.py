@@ -185,8 +185,8 @@ class _Section:
 
     def files(self) -> Iterator[tuple[str, tuple[str, Mapping[str, Fact]]]]:
         for path, value in (self.data.get("files") or {}).items():
-            if set(value) != {"format", "keys"} or value["format"] not in ("yaml", "lines"):
-                raise _wrong(self.key, f"files: {path}", "needs `format` (yaml or lines) and `keys`")
+            if set(value) != {"format", "keys"} or value["format"] not in ("yaml", "lines", "csv"):
+                raise _wrong(self.key, f"files: {path}", "needs `format` (yaml, lines or csv) and `keys`")
             if value["keys"] == "flags":
                 keys = {name.lstrip("-"): fact for name, fact in self.map("flags").items()}
             else:

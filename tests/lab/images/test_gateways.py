@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from lab.images.standins import gpu_exporter, grafana, kong, kong_config
+from lab.images.standins import grafana, kong, kong_config
 from lab.images.standins.common import EVENTS, Answer, Request, Service, events
 from lab.images.standins.redis_counter import RedisCounter, RedisError
 from render.kong import REQUEST_MIB
@@ -148,14 +148,6 @@ def test_grafana_lets_its_administrator_in_and_asks_its_sources(serve: Serve, up
     assert (
         client.ask("GET", "/api/datasources/proxy/1/api/v1/query?query=up", None, right)[1]["path"] == "/api/v1/query"
     )
-
-
-def test_a_card_gets_hot_on_request(serve: Serve, tmp_path: Path) -> None:
-    file = tmp_path / "gpu"
-    client = serve(gpu_exporter.make(file))
-    assert "DCGM_FI_DEV_GPU_TEMP{" in client.ask("GET", "/metrics")[1]
-    file.write_text("DCGM_FI_DEV_GPU_TEMP 91\n")
-    assert 'modelName="stand-in"} 91.0' in client.ask("GET", "/metrics")[1]
 
 
 def test_a_request_is_read_whole(serve: Serve) -> None:
