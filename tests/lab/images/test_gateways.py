@@ -14,6 +14,7 @@ from lab.images.standins.common import EVENTS, Answer, Request, Service, events
 from lab.images.standins.redis_counter import RedisCounter, RedisError
 from render.kong import REQUEST_MIB
 from render.kong import kong_config as rendered
+from tests.contracts.upstream_facts import Fact, read
 from tests.lab.images.conftest import Client
 
 Serve = Callable[[Service], Client]
@@ -86,6 +87,39 @@ def test_kong_limits_rate_and_size(serve: Serve, config: dict[str, Any]) -> None
     client = gateway(serve, config)
     assert client.ask("POST", "/v1/x", "y" * (1 << 20), KEY)[0] == 200
     assert client.ask("POST", "/v1/x", "y" * ((1 << 20) + 1), KEY)[0] == 413
+
+
+LARGE = "y" * ((1 << 20) + 1)
+REFUSED: dict[str, tuple[str, str, str, dict[str, str], int]] = {
+    # Method, path, body, headers, requests before.
+    "no route": ("GET", "/elsewhere", "", KEY, 0),
+    "no key": ("GET", "/v1/models", "", {}, 0),
+    "a wrong key": ("GET", "/v1/models", "", {"apikey": "wrong"}, 0),
+    "a key without the group": ("GET", "/v1/models", "", {"apikey": "stranger"}, 0),
+    "a body that is too large": ("POST", "/v1/x", LARGE, KEY, 0),
+    "a body that is too large by a client that asks first": (
+        "POST",
+        "/v1/x",
+        LARGE,
+        {**KEY, "expect": "100-continue"},
+        0,
+    ),
+    "one request too many": ("GET", "/v1/x", "", KEY, 5),
+}
+
+
+@pytest.mark.parametrize("fact", read("kong").refuses, ids=lambda fact: fact.get("what"))
+def test_what_kong_refuses_is_refused(serve: Serve, config: dict[str, Any], fact: Fact) -> None:
+    method, path, body, headers, before = REFUSED[fact.get("what")]
+    config["consumers"].append({"username": "stranger", "keyauth_credentials": [{"key": "stranger"}]})
+    for plugin in config["plugins"]:
+        if plugin["name"] == "request-size-limiting":
+            plugin["config"]["allowed_payload_size"] = 1
+    client = gateway(serve, config)
+    for _ in range(before):
+        client.ask(method, path, body, headers)
+    status, answer = client.ask(method, path, body, headers)
+    assert (status, answer["message"]) == (fact.get("status"), fact.get("says"))
 
 
 def test_kong_wants_the_group(serve: Serve, config: dict[str, Any]) -> None:
