@@ -15,7 +15,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from lab.images.client import debian_mirror, run
+from lab.images.client import run
+from lab.images.mirror import debian_mirror
 
 SUITE: Final = "trixie"
 PACKAGES: Final = ("containerd", "docker-cli", "docker.io", "iptables", "kmod", "procps", "runc", "runsc")
@@ -26,6 +27,7 @@ _RUNSC: Final = """#!/bin/sh
 hidden='mount -t tmpfs -o ro none /proc/sys/net'
 exec unshare --mount --propagation slave sh -euc "$hidden; exec /usr/libexec/runsc \\"\\$@\\"" runsc "$@"
 """
+# x86_64 alone, as all of the lab's images: lab/machine.py refuses other processors.
 _CLIENT: Final = """#!/bin/sh
 # With its own libraries: this machine's may be too old for it.
 usr=$(dirname "$(dirname "$(readlink -f "$0")")")/usr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import re
 import resource
 import shutil
@@ -27,12 +28,19 @@ PROGRAMS: Final[Mapping[str, str]] = {
 }
 """Program -> Debian package."""
 
+PROCESSORS: Final = ("x86_64",)
+"""What the lab's layers are built for: wheels, libraries and the images' own architecture."""
 STATIC_BUSYBOX: Final = Path("/bin/busybox")
 
 
 def check_machine() -> None:
     """Raise one `LabError` that names everything missing."""
     lacks = []
+    if platform.machine() not in PROCESSORS:
+        lacks.append(
+            f"one of the processors that the lab's images are built for ({', '.join(PROCESSORS)}); "
+            f"this is {platform.machine()}: run the lab on another machine, or the tests without it (make unit)"
+        )
     if os.geteuid() != 0:
         lacks.append("root: the lab makes network namespaces and runs Docker daemons; run it with sudo")
     packages = {package for program, package in PROGRAMS.items() if shutil.which(program) is None}

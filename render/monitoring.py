@@ -4,6 +4,7 @@ from typing import Any, Final
 
 import yaml
 
+from render.gpu_counters import gpu_error, gpu_program_error
 from settings import Settings
 from topology.graph import GATEWAY, METRICS, PROMETHEUS, Graph
 from topology.model import Instance
@@ -11,8 +12,6 @@ from topology.network import METRICS_PORT
 from topology.routes import route
 
 BLACKBOX: Final = "blackbox-exporter"
-_PROGRAM_XIDS: Final = " or ".join(f"DCGM_FI_DEV_XID_ERRORS == {code}" for code in (13, 31, 43, 45))
-"""XID codes that a faulty program causes; the others mean a fault of GPU, driver or bus."""
 
 
 def prometheus_config(graph: Graph, node: str) -> str:
@@ -91,17 +90,17 @@ def alert_rules() -> str:
         _alert("GpuHot", "DCGM_FI_DEV_GPU_TEMP > 85", "2m", "critical", "GPU {{ $labels.gpu }} is at {{ $value }} °C"),
         _alert(
             "GpuError",
-            f"DCGM_FI_DEV_XID_ERRORS > 0 unless ({_PROGRAM_XIDS})",
+            gpu_error(),
             "0m",
             "critical",
-            "GPU {{ $labels.gpu }} of {{ $labels.node }} reported XID {{ $value }}; see dmesg",
+            "GPU {{ $labels.gpu }} of {{ $labels.node }} reported XID {{ $labels.err_code }}; see dmesg",
         ),
         _alert(
             "GpuProgramError",
-            _PROGRAM_XIDS,
+            gpu_program_error(),
             "0m",
             "warning",
-            "a program on GPU {{ $labels.gpu }} of {{ $labels.node }} failed with XID {{ $value }}",
+            "a program on GPU {{ $labels.gpu }} of {{ $labels.node }} failed with XID {{ $labels.err_code }}",
         ),
         _alert(
             "GpuLost",

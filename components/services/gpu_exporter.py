@@ -4,6 +4,7 @@ import pulumi
 
 from components.platform.context import ServiceArgs
 from components.platform.pod import Pod, PodArgs
+from render.gpu_counters import gpu_counters
 
 
 class GpuExporter(pulumi.ComponentResource):
@@ -17,7 +18,8 @@ class GpuExporter(pulumi.ComponentResource):
             PodArgs(
                 context=args.context,
                 service=args.service,
-                command=["-a", "0.0.0.0:9400"],
+                command=["-a", "0.0.0.0:9400", "-f", "/config/counters.csv"],
+                files={"counters.csv": gpu_counters()},
             ),
             pulumi.ResourceOptions(parent=self),
         )

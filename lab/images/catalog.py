@@ -88,7 +88,7 @@ def _models(real: frozenset[str]) -> Mapping[str, Entry]:
             stand_in(
                 "images",
                 "/usr/local/bin/comfyui",
-                reason=f"{_NO_GPU}; pictures of one colour, and no WebSocket",
+                reason=f"{_NO_GPU}; pictures of one colour",
                 version="refuses as in autumn 2026",
                 not_covered="nodes, models, the card; the image without its entry point",
             ),
@@ -342,7 +342,7 @@ def _observability() -> Mapping[str, Entry]:
         ),
         "gpu-exporter": stand_in(
             "gpu_exporter",
-            "/usr/local/bin/dcgm-exporter",
+            "/usr/bin/dcgm-exporter-entrypoint.sh",
             reason="there is no GPU; numbers of a card at rest",
             version="arguments of 4.5.3-4.8.2",
             not_covered="DCGM and the driver; whether counters are read without root",

@@ -1,4 +1,4 @@
-"""Runs this machine's package clients, printing output only on failure, and finds its Debian mirror."""
+"""Runs this machine's package clients, printing output only on failure."""
 
 import os
 import subprocess
@@ -27,14 +27,3 @@ def run(*command: str, cwd: Path | None = None, env: Mapping[str, str] | None = 
     )
     if result.returncode:
         raise LayerError(f"{' '.join(command[:4])} ... failed:\n{result.stdout[-3000:]}")
-
-
-def debian_mirror() -> str:
-    """The mirror that this machine's apt uses; empty: debootstrap's default."""
-    for source in (Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*.sources"))):
-        for line in source.read_text().splitlines() if source.exists() else ():
-            words = line.split()
-            # A source without a URL, such as `mirror+file:/...`, is of no use to debootstrap.
-            if words[:1] in (["deb"], ["URIs:"]) and (urls := [word for word in words if "://" in word]):
-                return urls[0]
-    return ""

@@ -18,9 +18,9 @@ from typing import Final
 
 from engine.toolchain import VICTORIA_LOGS, VLAGENT, BuildError, build, pinned_version
 from lab.images import crs, cuda_stubs, docling_models, torch_layers
-from lab.images.client import debian_mirror as _mirror
 from lab.images.client import run as _run
 from lab.images.layers import LayerError, Recipe
+from lab.images.mirror import debian_mirror as _mirror
 from lab.images.node_modules import rules, shrink
 from lab.images.query_engine import content, install
 from lab.images.services import LAYOUTS, PYTHON, requirements

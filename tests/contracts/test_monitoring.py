@@ -46,15 +46,48 @@ def test_prometheus_takes_the_rules(tool: Tool, rules: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def xid(code: int) -> str:
+    """The series of a last XID: its code is a label too, so that each code has a series of its own."""
+    return f'DCGM_FI_DEV_XID_ERRORS{{gpu="0",node="thanos",err_code="{code}",err_msg="x"}}'
+
+
+def counted(code: int) -> str:
+    """The series of the exporter's own count of an XID."""
+    return f'DCGM_EXP_XID_ERRORS_COUNT{{gpu="0",node="thanos",window_size_in_ms="300000",xid="{code}"}}'
+
+
 # alert, series with the value that fires and the one that does not, labels of the alert, minutes until it fires
 FIRING: tuple[tuple[str, dict[str, tuple[str, str]], dict[str, str], int], ...] = (
     ("GpuHot", {'DCGM_FI_DEV_GPU_TEMP{gpu="0"}': ("86", "85")}, {"gpu": "0"}, 2),
-    ("GpuError", {'DCGM_FI_DEV_XID_ERRORS{gpu="0",node="thanos"}': ("79", "0")}, {"gpu": "0", "node": "thanos"}, 0),
-    ("GpuError", {'DCGM_FI_DEV_XID_ERRORS{gpu="0",node="thanos"}': ("79", "31")}, {"gpu": "0", "node": "thanos"}, 0),
+    ("GpuError", {xid(79): ("79", "_"), xid(0): ("_", "0")}, {"gpu": "0", "node": "thanos", "err_code": "79"}, 0),
+    ("GpuError", {xid(79): ("79", "_"), xid(31): ("_", "31")}, {"gpu": "0", "node": "thanos", "err_code": "79"}, 0),
     (
         "GpuProgramError",
-        {'DCGM_FI_DEV_XID_ERRORS{gpu="0",node="thanos"}': ("31", "79")},
-        {"gpu": "0", "node": "thanos"},
+        {xid(31): ("31", "_"), xid(79): ("_", "79")},
+        {"gpu": "0", "node": "thanos", "err_code": "31"},
+        0,
+    ),
+    # DCGM keeps the last code: the alert fires after it came, and ends by itself half an hour later.
+    ("GpuError", {xid(79): ("_x9 79x90", "79x90")}, {"gpu": "0", "node": "thanos", "err_code": "79"}, 35),
+    ("GpuError", {xid(79): ("_x21 79x90", "_x1 79x90")}, {"gpu": "0", "node": "thanos", "err_code": "79"}, 49),
+    (
+        # A second error after a first one of another kind.
+        "GpuError",
+        {xid(48): ("48x40", "48x90"), xid(79): ("_x40 79x50", "_x90")},
+        {"gpu": "0", "node": "thanos", "err_code": "79"},
+        45,
+    ),
+    (
+        # The same code again, long after the first: the exporter's own count sees it, for five minutes.
+        "GpuError",
+        {xid(79): ("79x90", "79x90"), counted(79): ("_x59 1x5", "1x5 _x80")},
+        {"gpu": "0", "node": "thanos", "err_code": "79"},
+        61,
+    ),
+    (
+        "GpuProgramError",
+        {counted(31): ("1x90", "_"), counted(79): ("_", "1x90")},
+        {"gpu": "0", "node": "thanos", "err_code": "31"},
         0,
     ),
     (

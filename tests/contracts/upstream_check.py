@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 from typing import Any, Final
@@ -81,7 +81,7 @@ class Asked:
         found: list[tuple[str, str]] = []
         for path, text in self.rendered.files.items():
             if fnmatchcase(path, pattern):
-                found += _lines(text) if kind == "lines" else _leaves(yaml.safe_load(text), "")
+                found += _READERS[kind](text)
         return found
 
     def _program(self) -> None:
@@ -328,9 +328,22 @@ def _lines(text: str) -> list[tuple[str, str]]:
     return found
 
 
+def _records(text: str) -> list[tuple[str, str]]:
+    """The first field of each line and the second one."""
+    lines = (line.split(",") for line in text.splitlines() if line.strip() and not line.startswith("#"))
+    return [(fields[0].strip(), fields[1].strip() if len(fields) > 1 else "") for fields in lines]
+
+
 def _leaves(value: Any, path: str) -> list[tuple[str, str]]:
     if isinstance(value, dict) and value:
         return [leaf for key, inner in value.items() for leaf in _leaves(inner, f"{path}.{key}" if path else str(key))]
     if isinstance(value, list) and value:
         return [leaf for inner in value for leaf in _leaves(inner, f"{path}.[]" if path else "[]")]
     return [(path, str(value).lower() if isinstance(value, bool) else str(value))]
+
+
+_READERS: Mapping[str, Callable[[str], list[tuple[str, str]]]] = {
+    "lines": _lines,
+    "csv": _records,
+    "yaml": lambda text: _leaves(yaml.safe_load(text), ""),
+}

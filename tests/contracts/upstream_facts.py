@@ -32,6 +32,7 @@ SECTIONS: Final = {
     "files": "map",
     "writes": "map",
     "limits": "list",
+    "refuses": "list",
     "defaults_that_bite": "list",
     "memory_at_start_mib": "fact",
     "stop": "fact",
@@ -49,6 +50,7 @@ WORDS: Final[Mapping[str, frozenset[str]]] = {
     "keys": frozenset({"default", "min", "max", "choices", "deprecated"}),
     "writes": frozenset({"set_by", "exec", "owner", "what"}),
     "limits": frozenset({"what", "value"}),
+    "refuses": frozenset({"what", "status", "says"}),
     "defaults_that_bite": frozenset({"name", "default", "bites", "we", "because"}),
     "memory_at_start_mib": frozenset({"value"}),
     "stop": frozenset({"signal", "seconds"}),
@@ -96,7 +98,13 @@ class Upstream:
     """Path pattern -> its format and its keys; the keys `flags` stand for the flags, without dashes."""
     writes: Mapping[str, Fact]
     limits: tuple[Fact, ...]
+    refuses: tuple[Fact, ...]
+    """Requests that it rejects, with status and words: the stand-in of the image is held against them."""
     bites: tuple[Fact, ...]
+
+    def limit(self, what: str) -> Any:
+        """The value of a limit."""
+        return next(fact.get("value") for fact in self.limits if fact.get("what") == what)
 
     @property
     def file(self) -> str:
@@ -151,6 +159,7 @@ def parse(key: str, data: Mapping[str, Any]) -> Upstream:
         **{name: section.map(name) for name in ("programs", "arguments", "ports", "flags", "environment", "writes")},
         files=dict(section.files()),
         limits=section.list("limits"),
+        refuses=section.list("refuses"),
         bites=section.list("defaults_that_bite"),
     )
 
@@ -176,8 +185,8 @@ class _Section:
 
     def files(self) -> Iterator[tuple[str, tuple[str, Mapping[str, Fact]]]]:
         for path, value in (self.data.get("files") or {}).items():
-            if set(value) != {"format", "keys"} or value["format"] not in ("yaml", "lines"):
-                raise _wrong(self.key, f"files: {path}", "needs `format` (yaml or lines) and `keys`")
+            if set(value) != {"format", "keys"} or value["format"] not in ("yaml", "lines", "csv"):
+                raise _wrong(self.key, f"files: {path}", "needs `format` (yaml, lines or csv) and `keys`")
             if value["keys"] == "flags":
                 keys = {name.lstrip("-"): fact for name, fact in self.map("flags").items()}
             else:

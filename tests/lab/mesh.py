@@ -3,15 +3,18 @@
 import contextlib
 import json
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import docker
 import yaml
 
 from engine.outcome import Outcome
+from engine.root import CHECKOUT
 from lab import status
 from lab.machine import LabError, in_namespace
 from lab.places import Node
@@ -147,6 +150,25 @@ class Mesh:
         exported = self.stacks.command("stack", "export", "--stack", stack, "--show-secrets")
         found: list[dict[str, Any]] = _opened(json.loads(exported))["deployment"]["resources"]
         return found
+
+    def operator(self, folder: Path) -> Path:
+        """The folder of an operator's certificate and key, made as `make operator-cert` does it."""
+        subprocess.run(
+            [sys.executable, "-m", "scripts.operator_cert", "ann", "--hours", "1", "--folder", str(folder)],
+            cwd=CHECKOUT,
+            input=json.dumps(self.secret("thanos", "shared")),
+            text=True,
+            check=True,
+        )
+        return folder / "ann"
+
+    def declared(self, node: str, kind: str) -> set[str]:
+        """Names of all resources of a kind of Docker's, such as `Container`, in a stack's state."""
+        return {
+            r["inputs"]["name"]
+            for r in self.resources(node)
+            if r["type"].startswith("docker:") and r["type"].endswith(f":{kind}")
+        }
 
     def passwords(self, stack: str) -> dict[str, str]:
         """All that a stack generated, by the names that the topology gives them."""

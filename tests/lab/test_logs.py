@@ -4,7 +4,6 @@ import contextlib
 import json
 import secrets
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from engine.root import CHECKOUT
 from lab import status
 from render.edge import ACCESS_LOG
 from render.logs import CONTAINER_LABELS
@@ -183,15 +181,7 @@ def test_nothing_is_lost_while_the_store_is_away(mesh: Mesh, writer: Callable[..
 
 @pytest.fixture
 def certificate(mesh: Mesh, tmp_path: Path) -> Path:
-    """An operator's, made from the stack's output."""
-    subprocess.run(
-        [sys.executable, "-m", "scripts.operator_cert", "ann", "--hours", "1", "--folder", str(tmp_path)],
-        cwd=CHECKOUT,
-        input=json.dumps(mesh.secret("thanos", "shared")),
-        text=True,
-        check=True,
-    )
-    return tmp_path / "ann"
+    return mesh.operator(tmp_path)
 
 
 def test_operators_read_logs_and_write_none(mesh: Mesh, certificate: Path) -> None:

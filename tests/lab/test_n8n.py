@@ -3,7 +3,6 @@
 import itertools
 import json
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from engine.root import CHECKOUT
 from lab import world
 from lab.images.recipes import N8N
 from tests.lab.mesh import PREFIX, Mesh
@@ -111,13 +109,7 @@ def editor(platform: Mesh, tmp_path_factory: pytest.TempPathFactory) -> Editor:
     """Logged in once: n8n allows five attempts a minute per address."""
     folder = tmp_path_factory.mktemp("editor")
     platform.wait_healthy()
-    subprocess.run(
-        [sys.executable, "-m", "scripts.operator_cert", "ann", "--hours", "1", "--folder", str(folder)],
-        cwd=CHECKOUT,
-        input=json.dumps(platform.secret("thanos", "shared")),
-        text=True,
-        check=True,
-    )
+    platform.operator(folder)
     found = Editor(platform, folder)
     found.log_in()
     return found

@@ -1,13 +1,9 @@
 """A person with an operator certificate uses thanos from another machine of the tailnet, without oracle1's gateway."""
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from engine.root import CHECKOUT
 from tests.lab.mesh import Mesh
 from topology.model import TRUST_DOMAIN
 
@@ -18,15 +14,7 @@ HOST = f"vllm.thanos.{TRUST_DOMAIN}"
 
 @pytest.fixture
 def certificate(mesh: Mesh, tmp_path: Path) -> Path:
-    """Made as `make operator-cert` does it, from the stack's output."""
-    subprocess.run(
-        [sys.executable, "-m", "scripts.operator_cert", "ann", "--hours", "1", "--folder", str(tmp_path)],
-        cwd=CHECKOUT,
-        input=json.dumps(mesh.secret("thanos", "shared")),
-        text=True,
-        check=True,
-    )
-    return tmp_path / "ann"
+    return mesh.operator(tmp_path)
 
 
 def ask(mesh: Mesh, path: str, *options: str) -> tuple[int, int]:

@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,19 @@ JSON = "application/json"
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 EVENTS = "text/event-stream"
 _BLOCK = 1 << 16
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a multipart form; a field has no file name."""
+
+    content: bytes
+    filename: str | None = None
+    type: str = ""
+
+    def text(self) -> str:
+        """The value of a field."""
+        return self.content.decode(errors="replace")
 
 
 @dataclass
@@ -54,18 +68,27 @@ class Request:
         scheme, _, token = self.header("authorization").partition(" ")
         return token.strip() if scheme.lower() == "bearer" else ""
 
-    def files(self) -> dict[str, bytes]:
+    def parts(self) -> dict[str, Part]:
         """The parts of a multipart form by name, files and fields alike."""
         found = re.search(r'boundary="?([^";]+)"?', self.header("content-type"))
         if found is None:
             raise Refused(422, "a multipart form is wanted")
-        parts: dict[str, bytes] = {}
+        parts: dict[str, Part] = {}
         for part in self.body.split(b"--" + found[1].encode())[1:-1]:
             head, _, content = part.partition(b"\r\n\r\n")
-            name = re.search(rb'name="([^"]*)"', head)
+            name, filename = re.search(rb'\bname="([^"]*)"', head), re.search(rb'filename="([^"]*)"', head)
+            kind = re.search(rb"(?i)^content-type:[ \t]*([^\r\n;]*)", head, re.MULTILINE)
             if name is not None:
-                parts[name[1].decode()] = content.removesuffix(b"\r\n")
+                parts[name[1].decode()] = Part(
+                    content.removesuffix(b"\r\n"),
+                    filename[1].decode() if filename else None,
+                    kind[1].decode().strip().lower() if kind else "",
+                )
         return parts
+
+    def files(self) -> dict[str, bytes]:
+        """The contents of the parts of a multipart form by name."""
+        return {name: part.content for name, part in self.parts().items()}
 
 
 @dataclass
@@ -86,6 +109,14 @@ class Answer:
         if isinstance(self.body, bytes):
             return self.body
         return self.body.encode() if isinstance(self.body, str) else json.dumps(self.body).encode()
+
+
+@dataclass
+class Upgrade(Answer):
+    """A change of protocol: after the answer's head, `talk` has the connection's two ends until it returns."""
+
+    status: int = 101
+    talk: Callable[[BufferedIOBase, BufferedIOBase], None] = lambda _, __: None
 
 
 class Refused(Exception):  # noqa: N818 - it is an answer
@@ -224,6 +255,9 @@ class Connection(BaseHTTPRequestHandler):
         return b"".join(parts)
 
     def _send(self, answer: Answer) -> None:
+        if isinstance(answer, Upgrade):
+            self._talk(answer)
+            return
         blocks = answer.blocks()
         self.send_response(answer.status)
         self.send_header("Content-Type", answer.type)
@@ -242,6 +276,15 @@ class Connection(BaseHTTPRequestHandler):
             if block:
                 self.wfile.write(f"{len(block):x}\r\n".encode() + block + b"\r\n")
         self.wfile.write(b"0\r\n\r\n")
+
+    def _talk(self, answer: Upgrade) -> None:
+        self.send_response(answer.status)
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.flush()
+        self.close_connection = True
+        answer.talk(self.rfile, self.wfile)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class'
         """Requests are in the sidecar's log."""

@@ -3,7 +3,8 @@
 `grafana cli ... admin reset-admin-password --password-from-stdin` works too, on the data volume, as the real one does.
 What it refuses of provisioning files was read from Grafana's `pkg/services/provisioning/datasources/config_reader.go`
 and `datasources.go`, `pkg/services/provisioning/values/values.go` (main of 2026; 13.2's own are in no package), and of
-its proxy from `pkg/services/datasourceproxy/datasourceproxy.go`.
+its proxy from `pkg/services/datasourceproxy/datasourceproxy.go`; who is let in from `pkg/services/loginattempt/` and
+`pkg/services/authn/clients/password.go`. A test holds it against tests/contracts/upstream/grafana.yaml.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import json
 import os
 import re
 import sys
+import time
 import urllib.parse
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -81,22 +84,68 @@ def _expanded(value: Any) -> Any:
     return "$".join(parts)
 
 
-def make(user: str, password: str, sources: list[dict[str, Any]]) -> Service:
-    """The server."""
-    service = Service("grafana")
+class Attempts:
+    """Wrong passwords by user: after so many the right one is refused too, until they are old enough."""
 
-    def guard(request: Request) -> None:
+    MOST: Final = 5
+    SECONDS: Final = 300
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._wrong: dict[str, list[float]] = {}
+
+    def blocked(self, user: str) -> bool:
+        """Whether a user has too many of them."""
+        since = self._clock() - self.SECONDS
+        return sum(moment >= since for moment in self._wrong.get(user.lower(), ())) >= self.MOST
+
+    def add(self, user: str) -> None:
+        """One more."""
+        self._wrong.setdefault(user.lower(), []).append(self._clock())
+
+    def forget(self, user: str) -> None:
+        """The right one came."""
+        self._wrong.pop(user.lower(), None)
+
+
+class Door:
+    """Lets the administrator in."""
+
+    def __init__(self, user: str, password: str, attempts: Attempts) -> None:
+        self._user, self._password, self._attempts = user, password, attempts
+
+    def check(self, request: Request) -> None:
+        """Refuse whoever is not the administrator; a browser is sent to the page for signing in."""
         if request.path in ("/api/health", "/metrics", "/login", "/healthz"):
             return
         scheme, _, token = request.header("authorization").partition(" ")
+        if scheme.lower() != "basic":
+            if not request.path.startswith("/api/"):
+                raise Refused(302, "", b"", {"Location": "/login"})
+            raise unauthorized("Unauthorized", "auth.unauthorized")
         try:
             name, _, word = base64.b64decode(token).decode().partition(":")
         except ValueError:
             name = word = ""
-        if scheme.lower() != "basic" or name != user or not same(word, password):
-            raise Refused(401, "", {"message": "Invalid username or password"})
+        if self._attempts.blocked(name) or not word:
+            raise unauthorized("Invalid username or password", "password-auth.failed")
+        if name.lower() != self._user.lower():
+            raise unauthorized("Invalid username or password", "password-auth.failed")
+        if not same(word, self._password):
+            self._attempts.add(name)
+            raise unauthorized("Invalid username or password", "password-auth.failed")
+        self._attempts.forget(name)
 
-    service.guard = guard
+
+def unauthorized(words: str, kind: str) -> Refused:
+    """A 401 in Grafana's form."""
+    return Refused(401, "", {"extra": None, "message": words, "messageId": kind, "statusCode": 401, "traceID": ""})
+
+
+def make(user: str, password: str, sources: list[dict[str, Any]], attempts: Attempts | None = None) -> Service:
+    """The server."""
+    service = Service("grafana")
+    service.guard = Door(user, password, attempts or Attempts()).check
     service.route("GET", "/api/health")(lambda _: {"database": "ok", "version": "13.2.2", "commit": "stand-in"})
     service.route("GET", "/login")(lambda _: Answer("<title>Grafana (stand-in)</title>", type="text/html"))
     service.route("GET", "/metrics")(lambda _: Answer(service.metrics(), type=TEXT))

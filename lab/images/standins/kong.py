@@ -73,7 +73,8 @@ def limited(gateway: Gateway, route: Route, request: Request, who: str) -> dict[
     """Headers that tell of the limit; refused past it."""
     size = route.plugins.get("request-size-limiting")
     if size and len(request.body) > size["allowed_payload_size"] * UNITS[size.get("size_unit", "megabytes")]:
-        raise error(request, 413, "Request size limit exceeded")
+        # One that asks before it sends is told that it may not.
+        raise error(request, 417 if request.header("expect") else 413, "Request size limit exceeded")
     headers: dict[str, str] = {}
     rate = route.plugins.get("rate-limiting", {})
     for window in WINDOWS:

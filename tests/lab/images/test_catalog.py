@@ -17,6 +17,7 @@ from lab.images.entry import Entry
 from lab.images.recipes import RECIPES
 from lab.images.services import dockerfile
 from lab.images.switch import CHOICE
+from tests.lab import test_versions
 from topology.catalog import SERVICES
 from topology.images import BUILDS, IMAGES
 
@@ -154,3 +155,10 @@ def test_certificates_are_of_one_authority(tmp_path: Path) -> None:
     names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert names.get_values_for_type(x509.DNSName) == ["api.example.com", "other.example.com"]
     assert found.key.stat().st_mode & 0o077 == 0
+
+
+def test_every_real_program_with_a_version_is_asked_for_it_in_the_lab() -> None:
+    """Those that run for real by default and are not our own, by tests/lab/test_versions.py."""
+    named = {key for key, entry in catalog(frozenset()).items() if entry.real and entry.version} - BUILDS.keys()
+    # Containers of busybox hold files and are never started.
+    assert named == {*test_versions.PROGRAMS, "waf", "busybox"}

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 import yaml
 
-from lab.images.standins import gpu_exporter, grafana, kong, kong_config
+from lab.images.standins import grafana, kong, kong_config
 from lab.images.standins.common import EVENTS, Answer, Request, Service, events
 from lab.images.standins.redis_counter import RedisCounter, RedisError
 from render.kong import REQUEST_MIB
 from render.kong import kong_config as rendered
+from tests.contracts.upstream_facts import Fact, read
 from tests.lab.images.conftest import Client
 
 Serve = Callable[[Service], Client]
@@ -88,6 +89,39 @@ def test_kong_limits_rate_and_size(serve: Serve, config: dict[str, Any]) -> None
     assert client.ask("POST", "/v1/x", "y" * ((1 << 20) + 1), KEY)[0] == 413
 
 
+LARGE = "y" * ((1 << 20) + 1)
+REFUSED: dict[str, tuple[str, str, str, dict[str, str], int]] = {
+    # Method, path, body, headers, requests before.
+    "no route": ("GET", "/elsewhere", "", KEY, 0),
+    "no key": ("GET", "/v1/models", "", {}, 0),
+    "a wrong key": ("GET", "/v1/models", "", {"apikey": "wrong"}, 0),
+    "a key without the group": ("GET", "/v1/models", "", {"apikey": "stranger"}, 0),
+    "a body that is too large": ("POST", "/v1/x", LARGE, KEY, 0),
+    "a body that is too large by a client that asks first": (
+        "POST",
+        "/v1/x",
+        LARGE,
+        {**KEY, "expect": "100-continue"},
+        0,
+    ),
+    "one request too many": ("GET", "/v1/x", "", KEY, 5),
+}
+
+
+@pytest.mark.parametrize("fact", read("kong").refuses, ids=lambda fact: fact.get("what"))
+def test_what_kong_refuses_is_refused(serve: Serve, config: dict[str, Any], fact: Fact) -> None:
+    method, path, body, headers, before = REFUSED[fact.get("what")]
+    config["consumers"].append({"username": "stranger", "keyauth_credentials": [{"key": "stranger"}]})
+    for plugin in config["plugins"]:
+        if plugin["name"] == "request-size-limiting":
+            plugin["config"]["allowed_payload_size"] = 1
+    client = gateway(serve, config)
+    for _ in range(before):
+        client.ask(method, path, body, headers)
+    status, answer = client.ask(method, path, body, headers)
+    assert (status, answer["message"]) == (fact.get("status"), fact.get("says"))
+
+
 def test_kong_wants_the_group(serve: Serve, config: dict[str, Any]) -> None:
     config["consumers"][0]["acls"] = [{"group": "others"}]
     assert gateway(serve, config).ask("GET", "/v1/x", None, KEY)[0] == 403
@@ -148,14 +182,6 @@ def test_grafana_lets_its_administrator_in_and_asks_its_sources(serve: Serve, up
     assert (
         client.ask("GET", "/api/datasources/proxy/1/api/v1/query?query=up", None, right)[1]["path"] == "/api/v1/query"
     )
-
-
-def test_a_card_gets_hot_on_request(serve: Serve, tmp_path: Path) -> None:
-    file = tmp_path / "gpu"
-    client = serve(gpu_exporter.make(file))
-    assert "DCGM_FI_DEV_GPU_TEMP{" in client.ask("GET", "/metrics")[1]
-    file.write_text("DCGM_FI_DEV_GPU_TEMP 91\n")
-    assert 'modelName="stand-in"} 91.0' in client.ask("GET", "/metrics")[1]
 
 
 def test_a_request_is_read_whole(serve: Serve) -> None:

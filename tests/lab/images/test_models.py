@@ -3,7 +3,6 @@
 import base64
 import http.client
 import json
-import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import pytest
 
 from lab.images import outside
-from lab.images.standins import embeddings, faults, images, speech, vllm
+from lab.images.standins import embeddings, faults, vllm
 from lab.images.standins.common import Service
 from tests.contracts.upstream_facts import read
 from tests.lab.images.conftest import Client
@@ -26,11 +25,6 @@ CONFIG = {
     "tool-call-parser": "hermes",
 }
 QUESTION = [{"role": "user", "content": "good morning"}]
-FORM = (
-    b'--b\r\nContent-Disposition: form-data; name="%s"; filename="a.txt"\r\nContent-Type: text/plain\r\n\r\n%s\r\n'
-    b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\nm\r\n--b--\r\n'
-)
-MULTIPART = {"content-type": "multipart/form-data; boundary=b"}
 
 
 @pytest.fixture
@@ -156,39 +150,6 @@ def test_each_text_takes_a_permit_and_ids_of_tokens_are_taken_for_its_own(serve:
     assert (status, len(answer["data"])) == (200, 2)
     answer = few.ask("POST", "/v1/embeddings", {"input": "a", "encoding_format": "base64"}, key="k")[1]
     assert len(base64.b64decode(answer["data"][0]["embedding"])) == 4 * 1024
-
-
-def test_speech_both_ways(serve: Serve) -> None:
-    client = serve(speech.make("k", aliases={"m": "org/stt"}))
-    heard = FORM % (b"file", b"abc")
-    assert client.ask("POST", "/v1/audio/transcriptions", heard, MULTIPART)[0] == 403
-    status, answer = client.ask("POST", "/v1/audio/transcriptions", heard, MULTIPART, key="k")
-    assert (status, "'org/stt' is not installed" in answer["detail"]) == (404, True)
-    assert client.ask("POST", "/v1/models/org/stt", key="k")[0] == 200
-    status, answer = client.ask("POST", "/v1/audio/transcriptions", heard, MULTIPART, key="k")
-    assert (status, "3 bytes" in answer["text"]) == (200, True)
-    assert client.ask("POST", "/v1/audio/transcriptions", FORM % (b"file", b""), MULTIPART, key="k")[0] == 400
-    assert client.ask("POST", "/v1/audio/transcriptions", FORM % (b"sound", b"abc"), MULTIPART, key="k")[0] == 422
-    speak = {"input": "two words", "model": "org/stt", "voice": "af_heart"}
-    status, sound = client.ask("POST", "/v1/audio/speech", speak, key="k")
-    assert (status, sound[:4]) == (200, b"RIFF")
-    assert client.ask("POST", "/v1/audio/speech", {**speak, "model": "tts-1"}, key="k")[0] == 404
-
-
-def test_a_picture_is_queued_made_and_shown(serve: Serve) -> None:
-    client = serve(images.make(seconds=0))
-    assert client.ask("POST", "/prompt", {})[0] == 400
-    _, answer = client.ask("POST", "/prompt", {"prompt": {"1": {"class_type": "ShellNode", "inputs": {}}}})
-    assert "not found" in answer["error"]["message"]
-    graph = {"9": {"class_type": "SaveImage", "inputs": {}}}
-    assert client.ask("POST", "/prompt", {"prompt": {"4": {"class_type": "KSampler"}}})[0] == 400
-    prompt = client.ask("POST", "/prompt", {"prompt": graph})[1]["prompt_id"]
-    entry = client.ask("GET", f"/history/{prompt}")[1][prompt]
-    name = entry["outputs"]["9"]["images"][0]["filename"]
-    picture = client.ask("GET", f"/view?filename={name}")[1]
-    assert client.ask("GET", "/view?filename=../x")[0] == 400
-    assert picture.startswith(b"\x89PNG")
-    assert struct.unpack(">II", picture[16:24]) == (images.SIDE, images.SIDE)
 
 
 @pytest.fixture
