@@ -3,20 +3,16 @@
 from collections.abc import Mapping
 from typing import Final
 
+from render.limits import BODY_MIB, CONNECTIONS, JSON_MIB, REQUESTS_PER_SECOND
+
 LOGS: Final = "/var/log/edge"
 """A folder that the image does not have. Docker fills a new volume from the image's folder at that path, with its owner
 and mode: `/var/log/nginx` belongs to root there and holds links to standard output."""
 ACCESS_LOG: Final = f"{LOGS}/edge-access.log"
 ERROR_LOG: Final = f"{LOGS}/edge-error.log"
 CROWDSEC_PORT: Final = 8082
-REQUESTS_PER_SECOND: Final = 20
-CONNECTIONS: Final = 40
-BODY_MIB: Final = 64
-"""The largest request body, as in Kong: an uploaded document with its other form fields."""
 LOG_MIB: Final = 50
 """A log file above this size is rotated; one older file is kept."""
-JSON_MIB: Final = 32
-"""The largest body without files, as in the agents' API."""
 _NOT_FROM_OUTSIDE: Final = (
     "X-Consumer-ID", "X-Consumer-Username", "X-Consumer-Custom-ID", "X-Credential-Identifier", "X-Anonymous-Consumer",
 )  # fmt: skip

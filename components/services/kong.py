@@ -1,6 +1,6 @@
 """The API gateway."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pulumi
 
@@ -29,7 +29,7 @@ class Kong(pulumi.ComponentResource):
                         litellm=context.secret("litellm-kong-key"),
                         whisper=context.secret("whisper-api-key"),
                         ocr=context.secret("ocr-api-key"),
-                    ).apply(_config)
+                    ).apply(lambda secrets: _config(secrets, context.settings.cors_origins))
                 },
                 env={
                     "KONG_DATABASE": "off",
@@ -52,6 +52,11 @@ class Kong(pulumi.ComponentResource):
         self.register_outputs({})
 
 
-def _config(secrets: Mapping[str, str]) -> str:
+def _config(secrets: Mapping[str, str], cors_origins: Sequence[str]) -> str:
     upstream = {name: key for name, key in secrets.items() if name not in ("owner", "redis")}
-    return kong_config(owner_key=secrets["owner"], upstream_keys=upstream, redis_password=secrets["redis"])
+    return kong_config(
+        owner_key=secrets["owner"],
+        upstream_keys=upstream,
+        redis_password=secrets["redis"],
+        cors_origins=cors_origins,
+    )
