@@ -79,12 +79,16 @@ _CORS_HEADERS: Final = (
 def no_cors_of_services() -> str:
     """Remove what a service behind allows browsers: LiteLLM allows every origin, whatever the settings say.
 
-    Before Kong's own `cors` plugin, which then adds what the settings allow.
+    Before Kong's own `cors` plugin, which then adds what the settings allow; its answer to a preflight request has
+    that already.
     """
     names = ", ".join(f'"{name}"' for name in _CORS_HEADERS)
     return f"""\
 local names = {{ {names} }}
 return function()
+  if kong.response.get_source() ~= "service" then
+    return
+  end
   for _, name in ipairs(names) do
     kong.response.clear_header(name)
   end
