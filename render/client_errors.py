@@ -6,10 +6,18 @@ that it has for the case, and a sentence that says what to do.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from render.limits import BODY_MIB, CONNECTIONS, JSON_MIB, REQUESTS_PER_MINUTE, REQUESTS_PER_SECOND
+from render.limits import (
+    BODY_MIB,
+    CONNECTIONS,
+    JSON_DEPTH,
+    JSON_MIB,
+    JSON_VALUES,
+    REQUESTS_PER_MINUTE,
+    REQUESTS_PER_SECOND,
+)
 
 ANTHROPIC_PATHS: Final = ("/v1/messages", "/v1/complete")
 """What only Anthropic's API has."""
@@ -60,7 +68,7 @@ BAD_REQUEST: Final = ClientError(
 FAILED: Final = ClientError(
     500,
     "The gateway failed to handle this request. Retry it once; if it fails again, tell the operator the time and the "
-    "x-request-id of the answer.",
+    "x-request-id of the answer, if it has one.",
     _SERVER,
     "gateway_error",
     "api_error",
@@ -93,6 +101,12 @@ def _table(*own: ClientError) -> Mapping[int, ClientError]:
 
 
 FROM_EDGE: Final = _table(
+    replace(
+        BAD_REQUEST,
+        message=f"The gateway could not read this request. Check that its body is complete and is valid JSON or a "
+        f"multipart form, as its Content-Type says. JSON may be {JSON_MIB} MiB long, have {JSON_VALUES} values "
+        f"and be nested {JSON_DEPTH} deep: send an embedding request with more texts in parts.",
+    ),
     ClientError(
         403,
         "The web application firewall takes this request for an attack. Send prompts and documents by POST to the "
@@ -145,11 +159,6 @@ FROM_ENVOY: Final = _table(
         "permission_error",
     ),
 )
-
-
-def error_for(status: int, table: Mapping[int, ClientError]) -> ClientError:
-    """The error of a status that the table may not have."""
-    return table.get(status) or table[400 if status < 500 else 500]
 
 
 def text(body: Mapping[str, Any]) -> str:
