@@ -10,7 +10,7 @@ from render.edge import edge_server
 from render.envoy import sidecar_config
 from render.envoy.replies import local_replies
 from render.kong_lua import error_header_filter
-from tests.unit.envoy import manager_of
+from tests.unit.envoy import Config, listeners, of_type
 from tests.unit.samples import NETWORKS, graph_of, pods
 from topology.model import Instance, Protocol
 
@@ -68,6 +68,12 @@ def test_envoy_asks_for_anthropic_s_clients_before_all_others() -> None:
     assert found[1::2] == [error.openai() for error in _in_order()]
 
 
+def manager_of(listener: Config) -> Config:
+    """The one HTTP connection manager of a listener."""
+    [manager] = of_type(listener, "HttpConnectionManager")
+    return manager
+
+
 def _in_order() -> list[ClientError]:
     """Exact statuses first, then those for all others of their kind."""
     exact = [error for status, error in sorted(FROM_ENVOY.items()) if status not in (400, 500)]
@@ -80,21 +86,18 @@ def test_every_proxy_that_a_client_s_request_can_come_to_has_them() -> None:
     assert not {"prometheus", "grafana", "victorialogs", "n8n-worker"} & graph.way_in
     assert graph.doors == {"kong"}
     for instance in pods(graph):
-        listeners = sidecar_config(graph, NETWORKS, instance)["static_resources"]["listeners"]
-        named = {listener["name"]: listener for listener in listeners}
+        named = listeners(sidecar_config(graph, NETWORKS, instance))
         for port in graph.service(instance.service).ports:
             if port.protocol is not Protocol.HTTP:
                 continue
             manager = manager_of(named[f"in-{port.name}"])
             assert ("local_reply_config" in manager) == (instance.service in graph.way_in), instance
-        if "metrics" in named:
-            assert "local_reply_config" not in manager_of(named["metrics"])
+        assert "local_reply_config" not in manager_of(named["metrics"])
 
 
 def test_only_what_kong_may_not_ask_for_is_not_served() -> None:
     graph = graph_of("oracle1")
     for service, wanted in (("agents", [404, 404]), ("embeddings-cpu", [])):
-        listeners = sidecar_config(graph, NETWORKS, Instance(service, "oracle1"))["static_resources"]["listeners"]
-        [inbound] = [listener for listener in listeners if listener["name"] == "in-api"]
-        mappers = manager_of(inbound)["local_reply_config"]["mappers"]
+        named = listeners(sidecar_config(graph, NETWORKS, Instance(service, "oracle1")))
+        mappers = manager_of(named["in-api"])["local_reply_config"]["mappers"]
         assert [mapper["status_code"] for mapper in mappers if "status_code" in mapper] == wanted
