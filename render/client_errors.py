@@ -78,16 +78,17 @@ _AWAY: Final = (
     "The service behind this path {what}. Retry in a few seconds, as SDKs do by themselves; if it lasts, the operator "
     "sees the service's state in the dashboards."
 )
+TOO_LARGE: Final = ClientError(
+    413,
+    f"The request is too large: at most {JSON_MIB} MiB of JSON, or {BODY_MIB} MiB with files. Send less at once: "
+    "fewer or shorter inputs, or a document in parts.",
+    _INVALID,
+    "request_too_large",
+    "request_too_large",
+)
 _COMMON: Final = (
     NOT_SERVED,
-    ClientError(
-        413,
-        f"The request is too large: at most {JSON_MIB} MiB of JSON, or {BODY_MIB} MiB with files. Send less at once: "
-        "fewer or shorter inputs, or a document in parts.",
-        _INVALID,
-        "request_too_large",
-        "request_too_large",
-    ),
+    TOO_LARGE,
     ClientError(502, _AWAY.format(what="broke off its answer"), _SERVER, "bad_gateway", "api_error"),
     ClientError(
         503, _AWAY.format(what="cannot be reached at the moment"), _SERVER, "service_unavailable", "overloaded_error"
@@ -125,6 +126,8 @@ FROM_EDGE: Final = _table(
     ),
 )
 FROM_KONG: Final = _table(
+    # To a client that asks before it sends the body (Expect: 100-continue).
+    replace(TOO_LARGE, status=417),
     ClientError(
         401,
         "There is no API key in this request, or one that this gateway does not know. Send your key as "

@@ -4,7 +4,7 @@ Which route takes a request (`kong/router/transform.lua` of 3.9.3): one by a reg
 beginning of a path, and of these the longest.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ import yaml
 
 from render.client_errors import ANTHROPIC_PATHS
 from render.kong_lua import ERROR_BODY_FILTER, error_header_filter, no_cors_of_services
+from render.kong_lua import voices as voices_function
 from render.limits import BODY_MIB, REQUESTS_PER_MINUTE
 
 
@@ -70,13 +71,18 @@ _CORS_EXPOSED: Final = ("x-request-id", "retry-after", "x-ratelimit-limit-minute
 
 
 def kong_config(
-    *, owner_key: str, upstream_keys: dict[str, str], redis_password: str, cors_origins: Sequence[str] = ()
+    *,
+    owner_key: str,
+    upstream_keys: dict[str, str],
+    redis_password: str,
+    cors_origins: Sequence[str] = (),
+    voices: Mapping[str, str] | None = None,
 ) -> str:
     """YAML for `KONG_DECLARATIVE_CONFIG`; holds secrets.
 
     `upstream_keys`: API keys of the services behind, by the names in `_UPSTREAM_KEYS`. Clients bring their own key in
     one of `KEY_NAMES` to Kong, which hides it and uses the service's. `cors_origins`: web pages whose scripts may call
-    the API.
+    the API. `voices`: OpenAI's names of voices, and those of the model that speaks.
     """
     limits: list[dict[str, Any]] = [
         {
@@ -105,15 +111,12 @@ def kong_config(
                 },
             },
         },
-        {
-            "name": "post-function",
-            "config": {"header_filter": [error_header_filter()], "body_filter": [ERROR_BODY_FILTER]},
-        },
+        {"name": "post-function", "config": _errors()},
     ]
     config = {
         "_format_version": "3.0",
         "plugins": limits,
-        "services": [_service(way, upstream_keys, cors_origins) for way in WAYS],
+        "services": [_service(way, upstream_keys, cors_origins, voices or {}) for way in WAYS],
         "consumers": [
             {
                 "username": "owner",
@@ -126,7 +129,15 @@ def kong_config(
     return yaml.safe_dump(config, sort_keys=False)
 
 
-def _service(way: Way, keys: dict[str, str], cors_origins: Sequence[str]) -> dict[str, Any]:
+def _errors() -> dict[str, list[str]]:
+    return {"header_filter": [error_header_filter()], "body_filter": [ERROR_BODY_FILTER]}
+
+
+def _service(way: Way, keys: dict[str, str], cors_origins: Sequence[str], voices: Mapping[str, str]) -> dict[str, Any]:
+    plugins = list(_plugins(way, keys, cors_origins)) if way.groups is not None else []
+    if way.url == WHISPER and voices:
+        # After the key is checked. It takes the place of the one for everything, and so has the errors too.
+        plugins.append({"name": "post-function", "config": {"access": [voices_function(voices)], **_errors()}})
     return {
         "name": way.name,
         "url": way.url,
@@ -145,7 +156,7 @@ def _service(way: Way, keys: dict[str, str], cors_origins: Sequence[str]) -> dic
                 "response_buffering": False,
             }
         ],
-        "plugins": list(_plugins(way, keys, cors_origins)) if way.groups is not None else [],
+        "plugins": plugins,
     }
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from lab.images.standins.kong_lua import Functions, LuaError, Response
+from lab.images.standins.kong_lua import BUFFER, Functions, LuaError, Response
 from render.client_errors import FROM_KONG
-from render.kong_lua import ERROR_BODY_FILTER, error_header_filter, no_cors_of_services
+from render.kong_lua import ERROR_BODY_FILTER, error_header_filter, no_cors_of_services, voices
 from tests.contracts.conftest import Tool
 
 pytestmark = pytest.mark.contract
@@ -44,7 +44,7 @@ def test_an_error_of_kong_s_own_gets_its_sentence(functions: Functions, status: 
     assert found.given == {"content-type": "application/json", "content-length": str(len(found.body))}
 
 
-@pytest.mark.parametrize(("status", "like"), [(405, 400), (408, 400), (417, 400), (501, 500), (599, 500)])
+@pytest.mark.parametrize(("status", "like"), [(405, 400), (408, 400), (411, 400), (501, 500), (599, 500)])
 def test_a_status_without_a_sentence_gets_that_of_its_kind(functions: Functions, status: int, like: int) -> None:
     found = answer(functions, status, "exit")
     assert json.loads(found.body or b"") == FROM_KONG[like].openai()
@@ -86,6 +86,32 @@ def test_a_service_allows_no_page_and_kong_s_answer_to_a_preflight_does(function
     cleared = answer(functions, 200, "service", names=names).cleared
     assert {"access-control-allow-origin", "access-control-allow-credentials"} <= cleared
     assert answer(functions, 200, "exit", names=names).cleared == set()
+
+
+@pytest.mark.parametrize(
+    ("sent", "wanted"),
+    [
+        ('{"voice":"nova","input":"x"}', '{"voice":"af_nova","input":"x"}'),
+        ('{"input": "x", "voice" : "nova"}', '{"input": "x", "voice" : "af_nova"}'),
+        ('{"voice":"af_bella"}', '{"voice":"af_bella"}'),
+        ('{"voice":"unknown"}', '{"voice":"unknown"}'),
+        (json.dumps({"input": 'say "voice": "nova"'}), json.dumps({"input": 'say "voice": "nova"'})),
+        ("{not json", "{not json"),
+        ("", ""),
+    ],
+)
+def test_openai_s_voices_become_ours_in_the_json_s_own_text(functions: Functions, sent: str, wanted: str) -> None:
+    functions.load("voices", voices({"nova": "af_nova"}))
+    for path in ("/v1/audio/speech", "/speech/v1/audio/speech"):
+        assert functions.request(["voices"], path, sent.encode()).decode() == wanted
+    assert functions.request(["voices"], "/v1/audio/transcriptions", sent.encode()).decode() == sent
+
+
+def test_a_long_text_to_say_lies_in_a_file_and_is_read_too(functions: Functions) -> None:
+    functions.load("voices", voices({"nova": "af_nova"}))
+    for size, wanted in ((BUFFER * 4, b"af_nova"), (1 << 21, b'"nova"')):
+        sent = json.dumps({"input": "x" * size, "voice": "nova"}).encode()
+        assert wanted in functions.request(["voices"], "/v1/audio/speech", sent)
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ def test_the_key_may_come_in_any_of_three_headers(user: User, tmp_path: Path, he
         ("/v1/messages", {"model": "vllm_local", "max_tokens": 16, "messages": question()["messages"]}),
         ("/v1/messages/count_tokens", {"model": "vllm_local", "messages": question()["messages"]}),
         ("/v1/responses", {"model": "vllm_local", "input": "Say hello."}),
-        ("/v1/audio/speech", {"model": Models().text_to_speech, "voice": "af_heart", "input": "Hello."}),
+        ("/v1/audio/speech", {"model": "gpt-4o-mini-tts", "voice": "nova", "input": "Hello."}),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

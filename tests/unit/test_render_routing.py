@@ -321,8 +321,13 @@ def test_errors_of_kong_s_own_have_sentences_for_the_statuses_that_it_has() -> N
     [header_filter] = post["header_filter"]
     for status in (400, 401, 403, 404, 413, 429, 500, 502, 503, 504):
         assert FROM_KONG[status].message in header_filter
-    # One of a service would take the place of the one for everything.
+    # One of a service takes the place of the one for everything.
     assert not [name for name, service in services().items() if "post-function" in plugins(service)]
+    found = {s["name"]: plugins(s).get("post-function") for s in kong(voices={"nova": "af_nova"})["services"]}
+    assert {name for name, config in found.items() if config} == {"audio", "speech"}
+    for name in ("audio", "speech"):
+        assert {phase: found[name][phase] for phase in post} == post
+        assert "af_nova" in found[name]["access"][0]
 
 
 @pytest.mark.parametrize("name", ["agents", "model-api", "audio", "models", "speech", "images", "ocr"])

@@ -34,6 +34,7 @@ from lab.images.standins.common import (
 )
 from lab.images.standins.kong_config import ConfigError, Gateway, Plugins, Route, load
 from lab.images.standins.kong_lua import LuaError, Response
+from lab.images.standins.kong_schema import SERVERLESS
 from lab.images.standins.redis_counter import RedisError
 
 _NAMESPACE: Final = uuid.UUID("5b1c9d5e-3c0f-4c57-9a0b-6f6d3a3a6f51")
@@ -178,6 +179,7 @@ class Proxy:
                 who = consumer_of(self.gateway, route, request)
                 limits = limited(self.gateway, route, request, who)
                 terminated(route.plugins.get("request-termination"), request)
+                self._rewritten(route, request)
                 answer = self._forward(route, request, request_id, who)
                 echo = route.plugins.get("correlation-id", {}).get("echo_downstream")
                 answer.headers = {**answer.headers, **limits, **({"x-request-id": request_id} if echo else {})}
@@ -187,6 +189,17 @@ class Proxy:
             self._tally(route, answer.status, who)
         answer.headers = {**answer.headers, "Via": "kong (stand-in)"}
         return self._filtered(plugins, request, answer, source)
+
+    def _rewritten(self, route: Route, request: Request) -> None:
+        """The phase `access` of the serverless functions."""
+        for name in SERVERLESS:
+            codes = route.plugins.get(name, {}).get("access")
+            if codes and self.gateway.functions is not None:
+                try:
+                    request.body = self.gateway.functions.request(codes, request.path, request.body)
+                except LuaError as failed:
+                    say(f"a serverless function failed: {failed}")
+                    raise error(request, 500, "An unexpected error occurred") from failed
 
     def _filtered(self, plugins: Plugins, request: Request, answer: Answer, source: str) -> Answer:
         """The phases of an answer, in the order of the plugins' priorities."""

@@ -18,8 +18,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 PHASES: Final = ("certificate", "rewrite", "access", "header_filter", "body_filter", "log")
-RUN: Final = ("header_filter", "body_filter")
+ANSWER: Final = ("header_filter", "body_filter")
+RUN: Final = ("access", *ANSWER)
 """The phases that the stand-in has."""
+BUFFER: Final = 8192
+"""`client_body_buffer_size`: what is larger lies in a file."""
 
 # A line of Lua source comes in, lines of "word hex hex" go out, the last of them "done".
 _HARNESS: Final = r"""
@@ -40,11 +43,21 @@ local function header(name, value)
       "or boolean", 3)
   end
 end
-local kong = { ctx = {}, request = {}, response = {} }
+local kong = { ctx = {}, request = {}, response = {}, service = { request = {} } }
 setmetatable(kong.ctx, { __index = function(_, name) if name == "plugin" then return now.plugin end end })
 function kong.request.get_path() return now.path end
 function kong.request.get_method() return now.method end
 function kong.request.get_header(name) return now.headers[name:lower()] end
+function kong.request.get_raw_body(most)
+  phase("kong.request.get_raw_body", "access")
+  if #now.sent <= now.buffer or most == 0 or (most and #now.sent <= most) then return now.sent end
+  return nil, "request body did not fit into client body buffer"
+end
+function kong.service.request.set_raw_body(body)
+  phase("kong.service.request.set_raw_body", "access")
+  if type(body) ~= "string" then error("body must be a string", 2) end
+  out("body ", hex(body), "\n")
+end
 function kong.response.get_status()
   phase("kong.response.get_status", "header_filter", "body_filter")
   return now.status
@@ -164,13 +177,26 @@ class Functions:
             if word == "error":
                 raise LuaError(rest[0].decode())
 
+    def request(self, codes: list[str], path: str, body: bytes) -> bytes:
+        """Run functions of the phase `access`, which may change the body that the service gets."""
+        for code in codes:
+            asked = (
+                f"{{ name = {_string(code)}, phase = 'access', id = 0, path = {_string(path)}, buffer = {BUFFER}, "
+                f"sent = {_string(body)} }}"
+            )
+            for word, *rest in self._ask(asked):
+                if word == "error":
+                    raise LuaError(rest[0].decode())
+                body = rest[0]
+        return body
+
     def run(self, names: Mapping[str, list[str]], response: Response) -> None:
         """Run the functions of both phases on an answer: `header_filter`, then `body_filter` with its last piece."""
         with self._lock:
             self._asked += 1
             number = self._asked
         headers = ", ".join(f"[{_string(k.lower())}] = {_string(v)}" for k, v in response.request_headers.items())
-        for phase in RUN:
+        for phase in ANSWER:
             body = ', body = ""' if phase == "body_filter" else ""
             for name in names.get(phase, []):
                 asked = (
@@ -217,6 +243,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
                 pipe.close()
 
 
-def _string(value: str) -> str:
+def _string(value: str | bytes) -> str:
     """A literal of Lua on one line."""
-    return '"' + "".join(f"\\{byte:03d}" for byte in value.encode()) + '"'
+    return '"' + "".join(f"\\{byte:03d}" for byte in (value.encode() if isinstance(value, str) else value)) + '"'

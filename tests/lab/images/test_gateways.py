@@ -170,6 +170,22 @@ def test_kong_leaves_a_service_s_own_errors_alone(serve: Serve) -> None:
     assert "access-control-allow-origin" not in headers
 
 
+def test_kong_names_the_model_s_own_voice(serve: Serve) -> None:
+    seen: list[bytes] = []
+
+    def said(request: Request) -> Any:
+        seen.append(request.body)
+        return {"n": len(request.body)}
+
+    service = Service("upstream")
+    service.fallback = said
+    client = gateway(serve, configured(serve(service), voices={"nova": "af_nova"}))
+    asked = {"model": "tts-1", "input": "Hello", "voice": "nova"}
+    assert client.ask("POST", "/v1/audio/speech", asked, KEY)[0] == 200
+    assert json.loads(seen[0]) == {**asked, "voice": "af_nova"}
+    assert client.ask("POST", "/v1/audio/speech", asked) == (401, FROM_KONG[401].openai())
+
+
 ORIGIN = "https://chat.example.com"
 PREFLIGHT = {"origin": ORIGIN, "access-control-request-method": "POST", "access-control-request-headers": "x-api-key"}
 

@@ -16,7 +16,7 @@ from render.kong import kong_config
 ORIGINS = ["https://chat.example.com", "http://localhost:3000"]
 KEYS = {"langgraph": "a", "litellm": "b", "whisper": "c", "ocr": "d"}
 OURS: dict[str, Any] = yaml.safe_load(
-    kong_config(owner_key="o", upstream_keys=KEYS, redis_password="r", cors_origins=ORIGINS)
+    kong_config(owner_key="o", upstream_keys=KEYS, redis_password="r", cors_origins=ORIGINS, voices={"nova": "af_nova"})
 )
 
 
