@@ -21,6 +21,7 @@ debootstrap debootstrap
 iptables iptables
 npm npm
 openssl openssl
+luajit luajit
 '
 
 # Debian keeps servers' programs outside PATH.

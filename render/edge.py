@@ -3,20 +3,17 @@
 from collections.abc import Mapping
 from typing import Final
 
+from render.client_errors import ANTHROPIC_HEADER, ANTHROPIC_PATHS, FROM_EDGE, text
+from render.limits import BODY_MIB, CONNECTIONS, JSON_DEPTH, JSON_MIB, JSON_VALUES, REQUESTS_PER_SECOND
+
 LOGS: Final = "/var/log/edge"
 """A folder that the image does not have. Docker fills a new volume from the image's folder at that path, with its owner
 and mode: `/var/log/nginx` belongs to root there and holds links to standard output."""
 ACCESS_LOG: Final = f"{LOGS}/edge-access.log"
 ERROR_LOG: Final = f"{LOGS}/edge-error.log"
 CROWDSEC_PORT: Final = 8082
-REQUESTS_PER_SECOND: Final = 20
-CONNECTIONS: Final = 40
-BODY_MIB: Final = 64
-"""The largest request body, as in Kong: an uploaded document with its other form fields."""
 LOG_MIB: Final = 50
 """A log file above this size is rotated; one older file is kept."""
-JSON_MIB: Final = 32
-"""The largest body without files, as in the agents' API."""
 _NOT_FROM_OUTSIDE: Final = (
     "X-Consumer-ID", "X-Consumer-Username", "X-Consumer-Custom-ID", "X-Credential-Identifier", "X-Anonymous-Consumer",
 )  # fmt: skip
@@ -26,6 +23,23 @@ _BODIES: Final = ",".join(
     f"ctl:ruleRemoveTargetByTag=OWASP_CRS;{part}" for part in ("ARGS", "ARGS_NAMES", "REQUEST_BODY")
 )
 """Targets that the Core Rule Set does not inspect where a prompt is expected."""
+
+
+ERRORS_PORT: Final = 8091
+"""Of the container's loopback."""
+_OWN_STATUSES: Final = (404, 405, 408, 411, 413, 414, 415, 416, 429, 494, 500, 501, 502, 503, 504, 505)
+"""What nginx answers beside 400 and 403; 494 is 400 to the client, for headers that are too large."""
+
+
+def _key(exact: str, status: int) -> str:
+    """The key in nginx's map: those of 400 and 500 are for every status of their kind that has no other."""
+    return f'"~^{exact[:-2]}"' if status in (400, 500) else f'"{exact}"'
+
+
+def _quoted(value: str) -> str:
+    if "$" in value:
+        raise ValueError(f"{value!r}: nginx would take it for a variable")
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def edge_environment() -> Mapping[str, str]:
@@ -38,6 +52,8 @@ def edge_environment() -> Mapping[str, str]:
         "ALLOWED_METHODS": "GET HEAD POST PUT PATCH DELETE OPTIONS",
         "MODSEC_REQ_BODY_LIMIT": str(BODY_MIB << 20),
         "MODSEC_REQ_BODY_NOFILES_LIMIT": str(JSON_MIB << 20),
+        "MODSEC_ARGUMENTS_LIMIT": str(JSON_VALUES),
+        "MODSEC_REQ_BODY_JSON_DEPTH_LIMIT": str(JSON_DEPTH),
         # Would copy each uploaded file to /tmp, a tmpfs, where no rule reads it.
         "MODSEC_TMP_SAVE_UPLOADED_FILES": "off",
         # Responses are streams of models; inspecting them would buffer them.
@@ -55,6 +71,13 @@ def edge_server(domain: str, sidecar: str) -> str:
 
     The gateway in front passes the client's address by the PROXY protocol, which is trusted from the own sidecar only.
     """
+    shapes = {name: {s: getattr(e, name)() for s, e in FROM_EDGE.items()} for name in ("openai", "anthropic")}
+    errors = "\n".join(
+        f"    {_key(f'{name} {status}', status)} {_quoted(text(body))};"
+        for name, bodies in shapes.items()
+        for status, body in sorted(bodies.items(), reverse=True)
+    )
+    paths = "|".join(path.removeprefix("/v1/") for path in ANTHROPIC_PATHS)
     none = "\n".join(f'        proxy_set_header {name} "";' for name in _NOT_FROM_OUTSIDE)
     return f"""\
 server_tokens off;
@@ -64,6 +87,21 @@ limit_conn_zone $binary_remote_addr zone=connections:10m;
 map $http_upgrade $mesh_connection {{
     default upgrade;
     "" close;
+}}
+
+# What nginx and ModSecurity say themselves, in the shape of the client's API.
+map "$http_{ANTHROPIC_HEADER.replace("-", "_")} $request_uri" $mesh_api {{
+    default openai;
+    "~^\\S" anthropic;
+    "~^ /v1/(?:{paths})(?:[/?]|$)" anthropic;
+}}
+map "$mesh_api $status" $mesh_error {{
+{errors}
+}}
+# Only to what is refused here: what stands behind has a time of its own.
+map "$status $upstream_status" $mesh_retry_after {{
+    default "";
+    "429 " 1;
 }}
 
 server {{
@@ -78,6 +116,9 @@ server {{
     ssl_protocols TLSv1.2 TLSv1.3;
     add_header Strict-Transport-Security "max-age=31536000" always;
     add_header X-Content-Type-Options nosniff always;
+    add_header Retry-After $mesh_retry_after always;
+    error_page 400 403 @mesh_refused;
+    error_page {" ".join(map(str, _OWN_STATUSES))} @mesh_error;
 
     limit_req zone=requests burst=40 nodelay;
     limit_conn connections {CONNECTIONS};
@@ -99,6 +140,22 @@ server {{
     location = /healthz {{
         modsecurity off;
         return 200 "ok\\n";
+    }}
+
+    # The status stays what it was.
+    location @mesh_error {{
+        default_type application/json;
+        return 200 $mesh_error;
+    }}
+
+    # What ModSecurity may have refused. Here its connector for nginx, up to 1.0.3, forgets what it has found, and finds
+    # it again for its log if the request comes as far as a handler: the server below, which sends the header back.
+    location @mesh_refused {{
+        proxy_pass http://127.0.0.1:{ERRORS_PORT};
+        proxy_method GET;
+        proxy_pass_request_body off;
+        proxy_pass_request_headers off;
+        proxy_set_header X-Mesh-Error $mesh_error;
     }}
 
     location / {{
@@ -128,6 +185,14 @@ server {{
     ssl_certificate /config/certificate.pem;
     ssl_certificate_key /config/key.pem;
     return 421;
+}}
+
+server {{
+    listen 127.0.0.1:{ERRORS_PORT};
+    access_log off;
+    modsecurity off;
+    default_type application/json;
+    return 200 $http_x_mesh_error;
 }}
 
 server {{

@@ -1,6 +1,7 @@
 """Arguments and files of the model servers, except vLLM (`render.vllm`)."""
 
 import json
+from collections.abc import Mapping
 from typing import Final
 
 from settings import Settings
@@ -9,6 +10,21 @@ from topology.model import Service
 
 OPENAI_INPUTS: Final = 2048
 """The most texts in one request, as in OpenAI's API."""
+_KOKORO: Final[Mapping[str, str]] = {
+    "alloy": "af_alloy",
+    "ash": "am_michael",
+    "ballad": "bm_george",
+    "cedar": "am_adam",
+    "coral": "af_bella",
+    "echo": "am_echo",
+    "fable": "bm_fable",
+    "marin": "af_heart",
+    "nova": "af_nova",
+    "onyx": "am_onyx",
+    "sage": "af_sarah",
+    "shimmer": "af_sky",
+    "verse": "am_puck",
+}
 _REQUEST_BYTES: Final = 32 * 1024 * 1024
 """The largest request body, as in the model proxy."""
 
@@ -42,12 +58,22 @@ def embeddings_command(settings: Settings, service: Service) -> list[str]:
 
 def audio_aliases(settings: Settings) -> str:
     """JSON: OpenAI's names of audio models -> ours, so that OpenAI clients work unchanged."""
+    heard = ("whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe")
+    said = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts")
     names = {
-        "whisper-1": settings.models.speech_to_text,
-        "tts-1": settings.models.text_to_speech,
-        "tts-1-hd": settings.models.text_to_speech,
+        **dict.fromkeys(heard, settings.models.speech_to_text),
+        **dict.fromkeys(said, settings.models.text_to_speech),
     }
     return json.dumps(names)
+
+
+def audio_voices(settings: Settings) -> Mapping[str, str]:
+    """OpenAI's names of voices -> those of the model; empty: it has one, or nobody knows them.
+
+    speaches (0.9.0-rc.3, `executors/kokoro.py`) replaces eight of them by its first voice, and breaks off the answer at
+    the others.
+    """
+    return _KOKORO if "kokoro" in settings.models.text_to_speech.lower() else {}
 
 
 def offline(settings: Settings) -> dict[str, str]:

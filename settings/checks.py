@@ -194,6 +194,32 @@ def _url(value: object) -> str:
     return str(value).rstrip("/")
 
 
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+
+
+def _origins(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise NotAllowedError
+    for origin in value:
+        found = (
+            re.fullmatch(r"(https?)://([a-z0-9.-]+)(?::([1-9]\d{0,4}))?", origin) if isinstance(origin, str) else None
+        )
+        if not found or not (found[2] == "localhost" or _is_address(found[2]) or _HOST.fullmatch(found[2])):
+            raise NotAllowedError(f"{ORIGINS.allowed}; {origin!r} is none")
+        if found[3] and (int(found[3]) > 65535 or int(found[3]) == _DEFAULT_PORTS[found[1]]):
+            raise NotAllowedError(
+                f"{ORIGINS.allowed}; {origin!r} is never sent by a browser, which leaves the usual port out"
+            )
+    return tuple(dict.fromkeys(value))
+
+
+def _is_address(host: str) -> bool:
+    try:
+        return ip_address(host).version == 4
+    except ValueError:
+        return False
+
+
 def _editor_url(value: object) -> str:
     return str(value).rstrip("/") if re.fullmatch(r"http://localhost:\d{1,5}/?", text(value)) else _url(value)
 
@@ -244,6 +270,12 @@ OPERATORS: Final = Check[tuple[str, ...]](
     _operators,
 )
 URL: Final = Check[str]("an https URL", "https://oracle1.example.com", _url)
+ORIGINS: Final = Check[tuple[str, ...]](
+    "a list of origins of web pages, scheme://HOST or scheme://HOST:PORT in small letters, without a path or a slash "
+    "at the end, and never *; [] for none",
+    '["https://chat.example.com"]',
+    _origins,
+)
 EDITOR_URL: Final = Check[str](
     "an https URL, or http://localhost:PORT for a tunnel to it", "http://localhost:5678", _editor_url
 )

@@ -61,7 +61,7 @@ KEYS: Final = frozenset(
         "ports", "prices", "logs",
         "tailnetOperators", "n8nWebhookUrl", "n8nEditorUrl", "n8nHosts", "allowUnencryptedData", "hostCpus",
         "hostMemoryGib", "memoryMib", "allowSmallHost",
-        "cacheShared", "offPeak",
+        "cacheShared", "corsOrigins", "offPeak",
         "edgeCertificate", *SECRETS,
     }
 )  # fmt: skip
@@ -218,6 +218,7 @@ class _Reader:
             model_hub=self.get("modelHub", checks.HUB, _HUB),
             domain=domain or "",
             ports=self.ports(),
+            cors_origins=self.get("corsOrigins", checks.ORIGINS, []),
             # All of the host's own addresses.
             public_address=self.get("publicAddress", checks.ADDRESS, "0.0.0.0"),  # noqa: S104
             alerts=AlertTargets(**self.section("alerts", checks.ALERTS)),

@@ -172,6 +172,8 @@ class Settings:
     """Tailnet ports that services are published on instead of their own; alike on all stacks."""
     public_address: str
     """Where the edge listens on a control node."""
+    cors_origins: tuple[str, ...]
+    """Origins of web pages whose scripts may call the public API; none: only programs outside browsers can."""
     alerts: AlertTargets
     backup: BackupStore
     logs: LogStore

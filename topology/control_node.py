@@ -12,7 +12,6 @@ from topology.routes import (
     N8N_PUBLIC,
     QDRANT_READS,
     QDRANT_SHARDS,
-    RESPONSES,
 )
 
 _AGENT_TOOLS: Final = (
@@ -134,7 +133,7 @@ SERVICES: Final = (
         ports=(
             Port(
                 number=8081,
-                routes=(*MODELS, RESPONSES, "GET /health/", "GET,POST /key/", "GET /spend/"),
+                routes=(*MODELS, "GET /health/", "GET,POST /key/", "GET /spend/"),
                 direct=True,
             ),
         ),
@@ -180,7 +179,7 @@ SERVICES: Final = (
         ports=(Port(number=5678, direct=True),),
         calls=(
             Call(to="agents", routes=("GET,POST,DELETE /v1/",)),
-            Call(to="litellm", routes=(*MODELS, RESPONSES)),
+            Call(to="litellm", routes=MODELS),
             Call(to="redis"),
             Call(to="postgres"),
         ),
@@ -204,7 +203,7 @@ SERVICES: Final = (
         ports=(Port(number=5679, name="broker"),),
         calls=(
             Call(to="agents", routes=("GET,POST,DELETE /v1/",)),
-            Call(to="litellm", routes=(*MODELS, RESPONSES)),
+            Call(to="litellm", routes=MODELS),
             Call(to="redis"),
             Call(to="postgres"),
         ),

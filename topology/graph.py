@@ -127,6 +127,23 @@ class Graph:
             sorted({e.caller.service for e in self.edges if e.callee.service == service and e.port != METRICS})
         )
 
+    @cached_property
+    def doors(self) -> frozenset[str]:
+        """Names of the services that the public ones hand requests to."""
+        return frozenset(call.to for s in self.services if s.public_port is not None for call in s.calls)
+
+    @cached_property
+    def way_in(self) -> frozenset[str]:
+        """Names of the services that a client's request can come to, the public ones first, directly or not."""
+        found: set[str] = set()
+        left = [service.name for service in self.services if service.public_port is not None]
+        while left:
+            name = left.pop()
+            if name not in found:
+                found.add(name)
+                left += [callee for c in self.service(name).calls for callee in (c.to, c.fallback) if callee]
+        return frozenset(found)
+
     def crossing(self) -> tuple[Edge, ...]:
         """The edges between nodes: what the tailnet must let through."""
         return tuple(edge for edge in self.edges if edge.crosses)

@@ -33,12 +33,12 @@ MODELS: Final = (
     "POST /v1/chat/completions",
     "POST /v1/embeddings",
     "POST /v1/messages",
+    "POST /v1/messages/count_tokens",
+    "POST /v1/responses",
     "GET /v1/models",
     "GET /v1/models/",
 )
 """Of the model proxy: nobody here needs its other APIs, files, batches, agents and more, and many of them fail."""
-RESPONSES: Final = "POST /v1/responses"
-"""What n8n's OpenAI node asks besides."""
 N8N_PUBLIC: Final = ("/webhook/", "/webhook-waiting/", "/form/", "/form-waiting/", "/mcp/")
 """What workflows offer to the public, each with its own authentication; test URLs and the editor are for operators."""
 _ENTRY: Final = re.compile(r"(?:(?P<methods>[A-Z]+(?:,[A-Z]+)*) )?(?P<path>/[^\s?#]*)")

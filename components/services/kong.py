@@ -7,6 +7,8 @@ import pulumi
 from components.platform.context import ServiceArgs
 from components.platform.pod import Pod, PodArgs
 from render.kong import kong_config
+from render.models import audio_voices
+from settings import Settings
 
 
 class Kong(pulumi.ComponentResource):
@@ -29,7 +31,7 @@ class Kong(pulumi.ComponentResource):
                         litellm=context.secret("litellm-kong-key"),
                         whisper=context.secret("whisper-api-key"),
                         ocr=context.secret("ocr-api-key"),
-                    ).apply(_config)
+                    ).apply(lambda secrets: _config(secrets, context.settings))
                 },
                 env={
                     "KONG_DATABASE": "off",
@@ -52,6 +54,12 @@ class Kong(pulumi.ComponentResource):
         self.register_outputs({})
 
 
-def _config(secrets: Mapping[str, str]) -> str:
+def _config(secrets: Mapping[str, str], settings: Settings) -> str:
     upstream = {name: key for name, key in secrets.items() if name not in ("owner", "redis")}
-    return kong_config(owner_key=secrets["owner"], upstream_keys=upstream, redis_password=secrets["redis"])
+    return kong_config(
+        owner_key=secrets["owner"],
+        upstream_keys=upstream,
+        redis_password=secrets["redis"],
+        cors_origins=settings.cors_origins,
+        voices=audio_voices(settings),
+    )

@@ -32,6 +32,7 @@ DEBIAN: Final = [
     "curl",
     "gettext-base",
     "libnuma1",
+    "luajit",
     "python3",
     "python3-h2",
     "python3-yaml",

@@ -28,13 +28,14 @@ def connection_manager(
     strict_paths: bool = False,
     upgrades: Sequence[str] = ("websocket",),
     log_fields: Mapping[str, str] | None = None,
+    replies: Config | None = None,
 ) -> Config:
     """An HTTP connection manager.
 
     Inbound ones set the caller's identity anew in `x-forwarded-client-cert`, so that a forged one never arrives. There
     is no idle timeout on streams: it would cut model streams and WebSockets. `strict_paths` refuses escaped slashes,
     with which a path could look allowed to the proxy and be another to the app. `log_fields` are added to each line
-    of its access log.
+    of its access log. `replies`: what it says itself (`local_reply_config`); None: Envoy's own words.
     """
     return typed(
         "envoy.filters.network.http_connection_manager",
@@ -60,6 +61,7 @@ def connection_manager(
         merge_slashes=True,
         path_with_escaped_slashes_action="REJECT_REQUEST" if strict_paths else "KEEP_UNCHANGED",
         upgrade_configs=[{"upgrade_type": upgrade} for upgrade in upgrades],
+        **({"local_reply_config": replies} if replies else {}),
     )
 
 

@@ -29,6 +29,7 @@ from render.envoy.parts import (
     server_chain,
     tcp_proxy,
 )
+from render.envoy.replies import local_replies
 from topology.egress import Outside, outside
 from topology.graph import GATEWAY, METRICS, Graph
 from topology.model import Call, Edge, Instance, Port, Protocol, Service
@@ -51,7 +52,10 @@ def sidecar_config(graph: Graph, networks: NodeNetworks, instance: Instance) -> 
     inbound = graph.inbound(instance)
     for port in service.ports:
         edges = [edge for edge in inbound if edge.port == port.name]
-        listeners.append(_inbound(port, pod.mesh, edges, public=service.public_port is not None))
+        replies = None
+        if service.name in graph.way_in and port.protocol is Protocol.HTTP:
+            replies = local_replies(sorted(graph.doors & {edge.caller.service for edge in edges}))
+        listeners.append(_inbound(port, pod.mesh, edges, public=service.public_port is not None, replies=replies))
         clusters.append(_app_cluster(service, port, pod.app))
     scrapes = [edge for edge in inbound if edge.port == METRICS]
     app_metrics = "app-metrics" if service.metrics else None
@@ -123,7 +127,7 @@ def _http_options(config: Config) -> Config:
     return {"typed_extension_protocol_options": {_HTTP_OPTIONS: typed_config}}
 
 
-def _inbound(port: Port, mesh: str, edges: Sequence[Edge], *, public: bool) -> Config:
+def _inbound(port: Port, mesh: str, edges: Sequence[Edge], *, public: bool, replies: Config | None) -> Config:
     name = f"in-{port.name}"
     http = port.protocol is not Protocol.TCP
     rules = policies(edges, port, http=http)
@@ -135,6 +139,7 @@ def _inbound(port: Port, mesh: str, edges: Sequence[Edge], *, public: bool) -> C
             http_rbac(rules),
             inbound=True,
             strict_paths=any(edge.routes for edge in edges) or (port.direct and bool(port.routes)),
+            replies=replies,
         )
         chain = server_chain([manager], "h2", "http/1.1")
     else:
@@ -173,10 +178,13 @@ def _outbound(
     by_port: dict[int, list[Config]] = {}
     tcp: dict[int, str] = {}
     clusters: list[Config] = []
+    shaped: set[int] = set()
     for call in graph.calls(instance):
         port = graph.service(call.to).port(call.port)
         name = f"to-{call.to}-{call.port}"
         clusters.append(_callee_cluster(graph, networks, instance, call, name))
+        if port.protocol is Protocol.HTTP and instance.service in graph.way_in:
+            shaped.add(port.number)
         if port.protocol is Protocol.TCP:
             tcp[port.number] = name
         else:
@@ -188,7 +196,10 @@ def _outbound(
             name = f"to-{edge.callee.host}-{METRICS}"
             clusters.append(_scrape_cluster(graph, networks, edge, name))
             by_port.setdefault(edge.number, []).append(_callee_host(edge.callee.host, edge.number, name))
-    listeners = [_out_http(number, hosts, sidecar) for number, hosts in by_port.items()]
+    listeners = [
+        _out_http(number, hosts, sidecar, local_replies() if number in shaped else None)
+        for number, hosts in by_port.items()
+    ]
     listeners += [_out_tcp(number, name, sidecar) for number, name in tcp.items()]
     return listeners, clusters
 
@@ -207,12 +218,12 @@ def _matching(methods: str, paths: str = "") -> Config:
     return {**where, "headers": [{"name": ":method", "string_match": {"safe_regex": {"regex": methods}}}]}
 
 
-def _out_http(number: int, hosts: list[Config], sidecar: str) -> Config:
+def _out_http(number: int, hosts: list[Config], sidecar: str, replies: Config | None) -> Config:
     name = f"out-{number}"
     return {
         "name": name,
         "address": address(sidecar, number),
-        "filter_chains": [{"filters": [connection_manager(name, hosts, inbound=False)]}],
+        "filter_chains": [{"filters": [connection_manager(name, hosts, inbound=False, replies=replies)]}],
     }
 
 

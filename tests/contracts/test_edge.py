@@ -3,6 +3,7 @@
 Debian's nginx is older than the image's: `http2` is still a word of `listen` there.
 """
 
+import json
 import re
 import socket
 import ssl
@@ -12,10 +13,13 @@ import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from render.edge import LOGS, edge_server, log_rotation
+from render.client_errors import FROM_EDGE, text
+from render.edge import ERRORS_PORT, LOGS, edge_server, log_rotation
+from render.limits import BODY_MIB
 from tests.contracts.conftest import Tool, certificate, free_port, servers_folder, serving, write
 
 pytestmark = pytest.mark.contract
@@ -32,7 +36,10 @@ class Backend(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         body = str(self.headers).encode()
-        self.send_response(200)
+        asked = self.headers.get("X-Test-Status")
+        self.send_response(int(asked or 200))
+        if asked:
+            self.send_header("Retry-After", "7")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -63,6 +70,7 @@ def configuration(nginx: str, folder: Path, ports: tuple[int, int], backend: int
     changes = [
         ("listen 8443 ", f"listen 127.0.0.1:{public} "),
         ("listen 8090;", f"listen 127.0.0.1:{health};"),
+        (f"127.0.0.1:{ERRORS_PORT}", f"127.0.0.1:{free_port()}"),
         ("http://kong:8000", f"http://127.0.0.1:{backend}"),
         ("/config/", f"{folder}/"),
         (f"{LOGS}/", f"{folder}/"),
@@ -150,9 +158,60 @@ def test_a_connection_without_the_gateway_s_word_is_refused(edge: tuple[int, int
 
 
 def test_a_flood_is_refused_beyond_the_burst(edge: tuple[int, int, Path]) -> None:
-    found = statuses(ask(edge[0], times=100))
+    answers = ask(edge[0], times=100)
+    found = statuses(answers)
     assert set(found) == {200, 429}
     assert found.count(200) >= 30
+    assert text(FROM_EDGE[429].openai()) in answers
+    assert answers.count("\r\nRetry-After: 1\r\n") == found.count(429)
+
+
+def error_of(answer: str) -> tuple[str, Any]:
+    """Its head and the JSON of its body."""
+    head, _, body = answer.partition("\r\n\r\n")
+    assert "Content-Type: application/json" in head
+    assert "Strict-Transport-Security" in head
+    return head, json.loads(body)
+
+
+def test_what_nginx_refuses_is_told_in_the_client_s_shape(edge: tuple[int, int, Path]) -> None:
+    anthropic = "anthropic-version: 2023-06-01"
+    large = f"Content-Length: {(BODY_MIB << 20) + 1}"
+    for path, headers, shape in (
+        ("/v1/files", (), "openai"),
+        ("/v1/messages", (), "anthropic"),
+        ("/v1/messages?beta=true", (), "anthropic"),
+        ("/v1/messagesx", (), "openai"),
+        ("/v1/files", (anthropic,), "anthropic"),
+    ):
+        answer = ask(edge[0], path, DOMAIN, large, *headers)
+        assert statuses(answer) == [413]
+        assert error_of(answer)[1] == getattr(FROM_EDGE[413], shape)(), path
+
+
+def test_headers_that_are_too_large_are_a_bad_request(edge: tuple[int, int, Path]) -> None:
+    answer = ask(edge[0], "/v1/models", DOMAIN, "X-Large: " + "x" * 40000)
+    assert statuses(answer) == [400]
+    assert error_of(answer)[1] == FROM_EDGE[400].openai()
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 429, 502, 503])
+def test_an_error_from_behind_passes_as_it_is(edge: tuple[int, int, Path], status: int) -> None:
+    answer = ask(edge[0], "/v1/models", DOMAIN, f"X-Test-Status: {status}")
+    assert statuses(answer) == [status]
+    assert f"X-Test-Status: {status}" in answer.partition("\r\n\r\n")[2]
+    assert answer.count("Retry-After") == 1
+
+
+def test_without_kong_s_proxy_there_is_an_error_too(tool: Tool) -> None:
+    nginx, ports = tool("nginx"), (free_port(), free_port())
+    with servers_folder() as folder:
+        certificate(folder)
+        file = write(folder / "nginx.conf", configuration(nginx, folder, ports, free_port()))
+        with serving([nginx, "-c", str(file), "-e", f"{folder}/error.log"], ports[1], folder / "log"):
+            answer = ask(ports[0], "/v1/models")
+            assert statuses(answer) == [502]
+            assert error_of(answer)[1] == FROM_EDGE[502].openai()
 
 
 def test_logs_give_way_to_new_ones_and_one_older_is_kept(tool: Tool, backend: int) -> None:

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,6 +26,7 @@ VLLM, QDRANT = Instance("vllm", "thanos"), Instance("qdrant", "thanos")
 WITNESS = Instance("qdrant-witness", "thanos")
 LITELLM, AGENTS = Instance("litellm", "oracle1"), Instance("agents", "oracle1")
 BLACKBOX, REPLICA = Instance("blackbox-exporter", "oracle1"), Instance("qdrant-replica", "oracle1")
+KONG = Instance("kong", "oracle1")
 STORE, SHIPPER = Instance("victorialogs", "oracle1"), Instance("log-shipper", "thanos")
 GATEWAYS = Instance(GATEWAY, "thanos"), Instance(GATEWAY, "oracle1")
 
@@ -43,7 +45,7 @@ def mesh(envoy: str, tool: Tool, tmp_path_factory: pytest.TempPathFactory) -> It
             ("qdrant-replica", "oracle1", 6334),
             ("victorialogs", "oracle1", 9428),
         )
-        made.proxies(*GATEWAYS, VLLM, QDRANT, WITNESS, LITELLM, AGENTS, BLACKBOX, REPLICA, STORE, SHIPPER)
+        made.proxies(*GATEWAYS, VLLM, QDRANT, WITNESS, LITELLM, AGENTS, BLACKBOX, REPLICA, STORE, SHIPPER, KONG)
         made.until(200, LITELLM, "vllm", 8000, "/v1/models")
         yield made
 
@@ -75,6 +77,56 @@ def test_a_call_on_one_node(mesh: Mesh) -> None:
 @pytest.mark.parametrize("path", ["/pause", "/v1", "/v1/../pause", "/health/../pause"])
 def test_a_caller_on_another_path_is_refused(mesh: Mesh, path: str) -> None:
     assert mesh.call(LITELLM, "vllm", 8000, path, "--path-as-is")[0] == 403
+
+
+def openai_error(body: str) -> dict[str, Any]:
+    """The error in OpenAI's shape, whole."""
+    envelope = json.loads(body)
+    assert envelope.keys() == {"error"}
+    error: dict[str, Any] = envelope["error"]
+    assert error.keys() == {"message", "type", "param", "code"}
+    return error
+
+
+def test_what_kong_may_not_ask_for_is_not_served(mesh: Mesh) -> None:
+    """On behalf of a client, who can do something about it; to another caller it is refused."""
+    mesh.until(200, KONG, "litellm", 8081, "/v1/responses", "--data", "{}")
+    for path, *arguments in (("/v1/files",), ("/v1/embeddings", "--request", "DELETE")):
+        status, body = mesh.call(KONG, "litellm", 8081, path, *arguments)
+        assert (status, openai_error(body)["code"]) == (404, "not_found")
+        assert "chat/completions" in openai_error(body)["message"]
+    status, body = mesh.call(AGENTS, "litellm", 8081, "/v1/files")
+    assert (status, openai_error(body)["code"]) == (403, "not_allowed_by_mesh")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("/v1/messages/batches",), ("/v1/files", "--header", "anthropic-version: 2023-06-01")],
+    ids=["by its path", "by its header"],
+)
+def test_anthropic_s_clients_get_their_own_shape(mesh: Mesh, arguments: tuple[str, ...]) -> None:
+    mesh.until(200, KONG, "litellm", 8081, "/v1/responses", "--data", "{}")
+    status, body = mesh.call(KONG, "litellm", 8081, *arguments)
+    envelope = json.loads(body)
+    assert (status, envelope["type"], envelope["error"]["type"]) == (404, "error", "not_found_error")
+    assert envelope["error"].keys() == {"type", "message"}
+
+
+def test_a_service_that_is_away_is_told_as_one(mesh: Mesh, tmp_path: Path) -> None:
+    """None of Envoy's words for it, and a time after which to try again."""
+    head = tmp_path / "head"
+    status, body = mesh.call(KONG, "whisper", 8002, "/v1/models", "--dump-header", str(head))
+    assert (status, openai_error(body)["code"]) == (503, "service_unavailable")
+    found = dict(line.lower().split(": ", 1) for line in head.read_text().splitlines() if ": " in line)
+    assert found["content-type"] == "application/json"
+    assert int(found["retry-after"]) > 0
+    status, body = mesh.call(KONG, "whisper", 8002, "/v1/messages")
+    assert json.loads(body)["error"]["type"] == "overloaded_error"
+
+
+def test_what_no_proxy_can_read_is_told_as_a_bad_request(mesh: Mesh) -> None:
+    status, body = mesh.call(KONG, "litellm", 8081, "/v1/models%2fx", "--path-as-is")
+    assert (status, openai_error(body)["code"]) == (400, "bad_request")
 
 
 def test_an_escaped_slash_is_refused(mesh: Mesh) -> None:
@@ -161,7 +213,8 @@ def test_reads_fall_to_the_replica_while_thanos_is_away_and_come_back(mesh: Mesh
     mesh.stop(GATEWAYS[0].host)
     answers(mesh, "qdrant-replica")
     # What has no fallback answers at once that nobody is there.
-    assert mesh.call(LITELLM, "vllm", 8000, "/v1/models")[0] == 503
+    status, body = mesh.call(LITELLM, "vllm", 8000, "/v1/models")
+    assert (status, openai_error(body)["code"]) == (503, "service_unavailable")
     mesh.proxies(GATEWAYS[0])
     mesh.until(200, LITELLM, "vllm", 8000, "/v1/models")
     answers(mesh, "qdrant")

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from lab.images.shims.waf_rules import configured
+from render.client_errors import FROM_EDGE
 from render.edge import BODY_MIB, JSON_MIB
 from tests.contracts.test_edge import Backend
 from tests.contracts.waf import Waf, multipart, running
@@ -139,6 +140,15 @@ def test_what_is_refused_and_by_which_rule(waf: Waf, name: str) -> None:
     found = waf.ask(**request)
     assert found.status == status
     assert rules <= found.rules
+    assert (found.type, json.loads(found.body)) == ("application/json", FROM_EDGE[status].openai())
+
+
+def test_an_anthropic_client_is_refused_in_its_own_shape(waf: Waf) -> None:
+    found = waf.ask(**post("/v1/messages", b"{not json"))
+    assert (found.status, json.loads(found.body)) == (400, FROM_EDGE[400].anthropic())
+    request = {"method": "GET", "path": "/v1/models?q=%27%20OR%201=1--", "headers": {"anthropic-version": "2023-06-01"}}
+    found = waf.ask(**request)
+    assert (found.status, json.loads(found.body)) == (403, FROM_EDGE[403].anthropic())
 
 
 def test_every_rule_of_the_release_is_read(waf: Waf) -> None:
@@ -163,7 +173,8 @@ def test_bodies_have_the_services_limits(waf: Waf) -> None:
     document = waf.ask("POST", "/v1/files", body, headers)
     assert (document.status, document.rules) == (200, frozenset())
     body, headers = multipart("a.pdf", b"x" * (BODY_MIB << 20))
-    assert waf.ask("POST", "/v1/files", body, headers).status == 413
+    beyond = waf.ask("POST", "/v1/files", body, headers)
+    assert (beyond.status, json.loads(beyond.body)) == (413, FROM_EDGE[413].openai())
 
 
 def test_with_the_image_s_own_values_it_refuses_more(tool: Callable[[str], str], kong: int) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 from lab.images import crs
 from lab.images.shims.waf_rules import configured
 from lab.images.waf import ENVIRONMENT, TEMPLATES
-from render.edge import LOGS, edge_environment, edge_server
+from render.edge import ERRORS_PORT, LOGS, edge_environment, edge_server
 from tests.contracts.conftest import certificate, free_port, hand_over, servers_folder, serving, write
 from tests.contracts.test_edge import CLIENT, DOMAIN, HTTP2_DIRECTIVE, MODULE, nginx_version
 
@@ -34,6 +34,8 @@ class Verdict:
     status: int
     rules: frozenset[int]
     """The rules that matched."""
+    body: bytes = b""
+    type: str = ""
 
 
 @dataclass
@@ -60,7 +62,7 @@ class Waf:
                 secure.sendall(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + body)
                 answer = HTTPResponse(secure, method=method)
                 answer.begin()
-                answer.read()
+                body_back, kind = answer.read(), answer.getheader("content-type") or ""
         entries: list[Any] = []
         # Written after the answer, for what the program's settings call relevant.
         end = monotonic() + 10
@@ -69,7 +71,7 @@ class Waf:
             entries = [json.loads(line)["transaction"] for line in lines if line.endswith(b"\n")]
             sleep(0.01)
         rules = {int(message["details"]["ruleId"]) for entry in entries for message in entry["messages"]}
-        return Verdict(answer.status, frozenset(rules))
+        return Verdict(answer.status, frozenset(rules), body_back, kind)
 
 
 @contextmanager
@@ -87,6 +89,7 @@ def running(tool: Callable[[str], str], backend: int, program: Mapping[str, str]
         changes = {
             "listen 8443 ": f"listen 127.0.0.1:{public} ",
             "listen 8090;": f"listen 127.0.0.1:{health};",
+            f"127.0.0.1:{ERRORS_PORT}": f"127.0.0.1:{free_port()}",
             "http://kong:8000": f"http://127.0.0.1:{backend}",
             "/config/": f"{folder}/",
             LOGS: str(folder),

@@ -23,6 +23,7 @@ from cryptography import x509
 
 from engine.placeholders import PLACEHOLDERS
 from lab.machine import in_namespace
+from render.client_errors import FROM_ENVOY, NOT_SERVED, text
 from settings.graph import planned_graph
 from settings.load import load
 from tests.lab.mesh import PREFIX, Mesh
@@ -39,7 +40,11 @@ INNER: Final = PREFIX
 OPERATOR_NAME: Final = f"spiffe://{TRUST_DOMAIN}/{OPERATOR}/ann"
 STRANGER: Final = f"spiffe://{TRUST_DOMAIN}.example.com/oracle1/prometheus"
 """Of another trust domain."""
-DENIED: Final = "RBAC: access denied"
+DENIED: Final = ("RBAC: access denied", f'"code":"{FROM_ENVOY[403].code}"')
+"""Envoy's own words, and those that it has where a client's request can come to."""
+NOT_SERVED_TO_KONG: Final = text(NOT_SERVED.openai())
+"""On behalf of a client."""
+AWAY: Final = ("upstream connect error", f'"code":"{FROM_ENVOY[503].code}"')
 _FREE: Final = 0x1000 + 240
 
 
@@ -92,14 +97,15 @@ class Outcome:
 
     @property
     def refused(self) -> bool:
-        """By the proxy, once it knew who called: 403 in its words, or the end of a connection that had TLS."""
+        """By the proxy, once it knew who called: an error in its words, or the end of a connection that had TLS."""
         ended = self.end in ("closed", "alert") and bool(self.server)
-        return (self.status == 403 and self.data.endswith(DENIED)) or ended
+        denied = self.status == 403 and any(word in self.data for word in DENIED)
+        return denied or (self.status == 404 and self.data.endswith(NOT_SERVED_TO_KONG)) or ended
 
     @property
     def answered(self) -> bool:
         """By what is behind the proxy."""
-        return self.end == "data" and not self.refused and "upstream connect error" not in self.data
+        return self.end == "data" and not self.refused and not any(word in self.data for word in AWAY)
 
     @property
     def server_identity(self) -> str:

@@ -15,7 +15,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 MOST = 1 << 16
-ENOUGH = b"RBAC: access denied"
+ENOUGH = (b"RBAC: access denied", b"not_allowed_by_mesh")
 ENDED = "ended by the other side"
 WORKERS = 24
 """Most attempts wait."""
@@ -88,7 +88,7 @@ def talk(connection, attempt):
         connection.settimeout(attempt["seconds"])
         while piece is not None:
             said += piece
-            if len(said) >= MOST or ENOUGH in said or (said and not attempt["to_the_end"]):
+            if len(said) >= MOST or any(word in said for word in ENOUGH) or (said and not attempt["to_the_end"]):
                 break
             piece = connection.recv(MOST) or None
         why = ENDED if piece is None else ""

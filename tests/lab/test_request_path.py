@@ -3,11 +3,13 @@
 import json
 import secrets
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lab.images.switch import chosen
+from render.client_errors import FROM_EDGE, FROM_KONG, NOT_SERVED
 from settings import Models
 from tests.lab.attacker import inside_of, listening
 from tests.lab.mesh import Mesh
@@ -80,6 +82,73 @@ def test_nobody_gets_in_without_the_key(user: User) -> None:
     assert user.ask("/v1/models", None, "-H", "Authorization: Bearer guessed", key=False)[0] == 401
     assert user.ask("/v1/models")[0] == 200
     assert user.ask("/", key=False)[0] == 404
+
+
+def key_of(user: User) -> str:
+    return user.headers.read_text().split()[2]
+
+
+@pytest.mark.parametrize("header", ["Authorization: Bearer ", "x-api-key: ", "apikey: "])
+def test_the_key_may_come_in_any_of_three_headers(user: User, tmp_path: Path, header: str) -> None:
+    file = tmp_path / "header"
+    file.write_text(header + key_of(user))
+    assert user.ask("/v1/models", None, "-H", f"@{file}", key=False)[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/embeddings", {"model": "local_bge", "input": ["one", "two"]}),
+        ("/v1/messages", {"model": "vllm_local", "max_tokens": 16, "messages": question()["messages"]}),
+        ("/v1/messages/count_tokens", {"model": "vllm_local", "messages": question()["messages"]}),
+        ("/v1/responses", {"model": "vllm_local", "input": "Say hello."}),
+        ("/v1/audio/speech", {"model": "gpt-4o-mini-tts", "voice": "nova", "input": "Hello."}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_one_base_url_serves_more_than_chat(user: User, path: str, body: dict[str, Any]) -> None:
+    status, _, text = user.ask(path, body)
+    assert status == 200, text
+
+
+@pytest.mark.parametrize(
+    ("path", "options", "key", "error"),
+    [
+        ("/v1/models", (), False, FROM_KONG[401].openai()),
+        ("/v1/messages", ("-X", "POST"), False, FROM_KONG[401].anthropic()),
+        ("/v1/models", ("-H", "anthropic-version: 2023-06-01"), False, FROM_KONG[401].anthropic()),
+        ("/chat/completions", ("-X", "POST"), True, NOT_SERVED.openai()),
+        ("/v1/messages/batches", (), True, NOT_SERVED.anthropic()),
+        ("/v1/embeddings", ("-X", "DELETE"), True, NOT_SERVED.openai()),
+        ("/models/v1/files", (), True, NOT_SERVED.openai()),
+        ("/v1/models?file=../../../../etc/passwd", (), True, FROM_EDGE[403].openai()),
+    ],
+)
+def test_errors_of_the_way_in_are_the_api_s(
+    user: User, path: str, options: tuple[str, ...], key: bool, error: dict[str, Any]
+) -> None:
+    """Of nginx, of Kong and of Envoy, and in none of their own words."""
+    _, headers, body = user.ask(path, None, *options, key=key)
+    assert headers["content-type"].startswith("application/json")
+    assert json.loads(body) == error
+
+
+def test_what_is_not_served_below_v1_is_said_in_openai_s_shape(user: User) -> None:
+    for path in ("/v1/assistants", "/v1/batches", "/v1/audio/voices"):
+        status, _, body = user.ask(path)
+        assert status in (404, 501), path
+        assert json.loads(body)["error"].keys() == {"message", "type", "param", "code"}
+
+
+def test_no_web_page_may_call_while_the_settings_name_none(user: User) -> None:
+    origin = ("-H", "Origin: https://chat.example.com")
+    preflight = (*origin, "-X", "OPTIONS", "-H", "Access-Control-Request-Method: POST")
+    status, headers, _ = user.ask("/v1/embeddings", None, *preflight, key=False)
+    assert status == 401
+    assert not [name for name in headers if name.startswith("access-control-")]
+    # LiteLLM itself allows every page.
+    _, headers, _ = user.ask("/v1/embeddings", {"model": "local_bge", "input": "x"}, *origin)
+    assert not [name for name in headers if name.startswith("access-control-")]
 
 
 @pytest.mark.parametrize(

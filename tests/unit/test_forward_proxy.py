@@ -3,7 +3,7 @@
 import json
 
 from components.platform.pod import forward_proxy
-from render.models import audio_aliases
+from render.models import audio_aliases, audio_voices
 from tests.unit.program import Program
 from tests.unit.samples import NETWORKS, graph_of, settings
 from topology.network import FORWARD_PORT
@@ -36,5 +36,12 @@ def test_clients_of_openai_s_audio_api_need_not_know_our_models(thanos: Program)
     models = settings("thanos").models
     names = json.loads(audio_aliases(settings("thanos")))
     assert (names["whisper-1"], names["tts-1"]) == (models.speech_to_text, models.text_to_speech)
+    assert (names["gpt-4o-mini-transcribe"], names["gpt-4o-mini-tts"]) == (names["whisper-1"], names["tts-1"])
+    voices = audio_voices(settings("thanos"))
+    # The API's description of August 2026.
+    assert {"alloy", "ash", "ballad", "coral", "echo", "fable", "nova", "onyx", "sage", "shimmer", "verse"} <= set(
+        voices
+    )
+    assert audio_voices(settings("thanos", models={"textToSpeech": "speaches-ai/piper-en_US-amy-low"})) == {}
     # The server reads the file in its working directory.
     assert thanos.app("whisper").inputs["workingDir"] == "/config"

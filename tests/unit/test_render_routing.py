@@ -1,12 +1,14 @@
 """Model routing by the architecture's rules, and the API gateway's routes, keys and limits."""
 
 import json
+import re
 from typing import Any
 
 import pytest
 import yaml
 
-from render.kong import ROUTES, kong_config
+from render.client_errors import FROM_KONG
+from render.kong import WAYS, kong_config
 from render.litellm import HOOKS, litellm_config, litellm_keys
 from tests.unit.samples import graph_of, settings
 from topology.catalog import SERVICES
@@ -199,8 +201,8 @@ def test_it_has_a_master_key_and_its_own_role_in_the_database() -> None:
 UPSTREAM = {"langgraph": "lg-key", "litellm": "ll-key", "whisper": "wh-key", "ocr": "ocr-key"}
 
 
-def kong() -> dict[str, Any]:
-    text = kong_config(owner_key="owner-key", upstream_keys=UPSTREAM, redis_password="kong-redis")
+def kong(**more: Any) -> dict[str, Any]:
+    text = kong_config(owner_key="owner-key", upstream_keys=UPSTREAM, redis_password="kong-redis", **more)
     loaded: dict[str, Any] = yaml.safe_load(text)
     return loaded
 
@@ -225,13 +227,110 @@ def test_each_route_leads_to_a_callee_of_the_graph() -> None:
     assert {service["url"] for service in services().values()} == callees
 
 
-def test_paths_are_apart_from_each_other() -> None:
+def way_of(path: str) -> str:
+    """The route that Kong chooses: by a regular expression before by the beginning, then by length."""
+    found = [
+        (text.startswith("~"), len(text), name)
+        for name, service in services().items()
+        for route in service["routes"]
+        for text in route["paths"]
+        if (re.match(text[1:], path) if text.startswith("~") else path.startswith(text))
+    ]
+    return max(found)[2] if found else ""
+
+
+def test_no_path_is_declared_twice() -> None:
     paths = [path for s in services().values() for route in s["routes"] for path in route["paths"]]
     assert len(set(paths)) == len(paths)
-    assert not [(a, b) for a in paths for b in paths if a != b and b.startswith(a)]
 
 
-@pytest.mark.parametrize("name", ["agents", "models", "speech", "images", "ocr"])
+# The issue's table, by hand.
+SERVED = {
+    "agents": (
+        "chat/completions", "models", "models/vllm_local", "images/generations", "files", "files/file-1/content",
+        "vector_stores", "vector_stores/vs_1/search", "documents", "documents/1", "search", "runs", "runs/1/cancel",
+    ),
+    "model-api": ("embeddings", "messages", "messages/count_tokens", "responses"),
+    "audio": ("audio/transcriptions", "audio/translations", "audio/speech"),
+    "anthropic-rest": ("messages/batches", "complete"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("way", "path"), [(way, path) for way, paths in SERVED.items() for path in paths])
+def test_one_base_url_serves_them_all(way: str, path: str) -> None:
+    assert way_of(f"/v1/{path}") == way
+    assert services()[way]["routes"][0]["strip_path"] is False
+
+
+@pytest.mark.parametrize("path", ["assistants", "batches", "moderations", "embeddings/x", "responses/resp_1", "audio"])
+def test_the_agents_say_what_is_not_served(path: str) -> None:
+    assert way_of(f"/v1/{path}") == "agents"
+
+
+@pytest.mark.parametrize(
+    ("path", "way"),
+    [
+        ("/models/v1/chat/completions", "models"),
+        ("/speech/v1/audio/speech", "speech"),
+        ("/images/prompt", "images"),
+        ("/ocr/v1/convert/file", "ocr"),
+        ("/chat/completions", ""),
+    ],
+)
+def test_the_older_paths_stay(path: str, way: str) -> None:
+    assert way_of(path) == way
+    assert not way or services()[way]["routes"][0]["strip_path"] is True
+
+
+def test_what_is_sent_to_the_model_proxy_and_to_speech_is_what_their_proxies_allow() -> None:
+    """Else a client would get a refusal of the mesh for a path that Kong advertises."""
+    calls = {call.to: call.routes for call in next(s for s in SERVICES if s.name == "kong").calls}
+    for path in SERVED["model-api"]:
+        assert f"POST /v1/{path}" in calls["litellm"]
+    assert calls["whisper"] == ("GET,POST /v1/",)
+
+
+def test_no_route_is_for_some_methods_only() -> None:
+    """Preflight requests come by OPTIONS; a route without it would leave them to another."""
+    assert not [r for s in services().values() for r in s["routes"] if "methods" in r]
+
+
+def test_what_anthropic_s_api_has_alone_is_not_asked_of_anybody() -> None:
+    rest = services()["anthropic-rest"]
+    assert plugins(rest)["request-termination"] == {"status_code": 404}
+    assert "key-auth" in plugins(rest)
+    assert [name for name, s in services().items() if "request-termination" in plugins(s)] == ["anthropic-rest"]
+
+
+def test_no_web_page_may_call_unless_the_settings_name_it() -> None:
+    assert not [name for name, service in services().items() if "cors" in plugins(service)]
+    origins = ["https://chat.example.com", "http://localhost:3000"]
+    found = {service["name"]: plugins(service) for service in kong(cors_origins=origins)["services"]}
+    for name, plugged in found.items():
+        # Workflows answer preflight requests themselves, as their webhook nodes are set.
+        assert ("cors" in plugged) == ("key-auth" in plugged), name
+        if "cors" in plugged:
+            cors = plugged["cors"]
+            assert cors["origins"] == origins
+            assert cors["credentials"] is False
+            assert cors["preflight_continue"] is False
+
+
+def test_errors_of_kong_s_own_have_sentences_for_the_statuses_that_it_has() -> None:
+    [post] = [plugin["config"] for plugin in kong()["plugins"] if plugin["name"] == "post-function"]
+    [header_filter] = post["header_filter"]
+    for status in (400, 401, 403, 404, 413, 429, 500, 502, 503, 504):
+        assert FROM_KONG[status].message in header_filter
+    # One of a service takes the place of the one for everything.
+    assert not [name for name, service in services().items() if "post-function" in plugins(service)]
+    found = {s["name"]: plugins(s).get("post-function") for s in kong(voices={"nova": "af_nova"})["services"]}
+    assert {name for name, config in found.items() if config} == {"audio", "speech"}
+    for name in ("audio", "speech"):
+        assert {phase: found[name][phase] for phase in post} == post
+        assert "af_nova" in found[name]["access"][0]
+
+
+@pytest.mark.parametrize("name", ["agents", "model-api", "audio", "models", "speech", "images", "ocr"])
 def test_a_route_for_users_wants_a_key_in_a_header_and_the_right_to_use_it(name: str) -> None:
     found = plugins(services()[name])
     auth = found["key-auth"]
@@ -246,6 +345,8 @@ def test_a_route_for_users_wants_a_key_in_a_header_and_the_right_to_use_it(name:
     ("name", "header"),
     [
         ("agents", "Authorization:Bearer lg-key"),
+        ("model-api", "Authorization:Bearer ll-key"),
+        ("audio", "Authorization:Bearer wh-key"),
         ("models", "Authorization:Bearer ll-key"),
         ("speech", "Authorization:Bearer wh-key"),
         ("ocr", "X-Api-Key:ocr-key"),
@@ -283,13 +384,15 @@ def test_of_n8n_the_world_reaches_no_editor_and_no_test_address() -> None:
     """Kong's paths are beginnings; what n8n's proxy lets Kong ask for is exact."""
     [call] = [call for call in next(s for s in SERVICES if s.name == "kong").calls if call.to == "n8n"]
     assert set(call.routes) == {"/webhook/", "/webhook-waiting/", "/form/", "/form-waiting/", "/mcp/"}
-    asked = {path for name, url, path, *_ in ROUTES if "n8n" in url}
+    asked = {path for way in WAYS if "n8n" in way.url for path in way.paths}
     assert all(any(route.startswith(path) for path in asked) for route in call.routes)
 
 
 def test_every_request_is_limited_measured_and_traced() -> None:
     found = plugins(kong())
-    assert set(found) == {"correlation-id", "prometheus", "request-size-limiting", "rate-limiting"}
+    assert set(found) == {
+        "correlation-id", "prometheus", "request-size-limiting", "rate-limiting", "post-function",
+    }  # fmt: skip
     limit = found["rate-limiting"]
     assert (limit["limit_by"], limit["policy"]) == ("consumer", "redis")
     assert limit["minute"] > 0

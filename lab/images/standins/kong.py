@@ -1,9 +1,10 @@
 """Kong without a database: serves the declarative file that `KONG_DECLARATIVE_CONFIG` names.
 
 What of it is served: routes by path with or without stripping, key-auth, acl, rate-limiting, request-size-limiting,
-request-transformer (remove, replace and add of headers), correlation-id and prometheus. A file that does not fit
-Kong's schemas (`kong_schema.py`) stops it. What it does with a request was read from `kong/plugins/*/handler.lua` and
-`kong/pdk/response.lua` of 3.9.3.
+request-transformer (remove, replace and add of headers), cors, request-termination, correlation-id, prometheus, and of
+pre-function and post-function what they do with answers (`kong_lua.py`). A file that does not fit Kong's schemas
+(`kong_schema.py`) stops it. What it does with a request was read from `kong/plugins/*/handler.lua`,
+`kong/runloop/{handler,plugins_iterator}.lua`, `kong/error_handlers.lua` and `kong/pdk/response.lua` of 3.9.3.
 """
 
 from __future__ import annotations
@@ -18,8 +19,22 @@ import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from lab.images.standins.common import TEXT, Answer, Refused, Request, Service, metric, readable, say, wait
-from lab.images.standins.kong_config import ConfigError, Gateway, Route, load
+from lab.images.standins.common import (
+    TEXT,
+    Answer,
+    CutError,
+    Refused,
+    Request,
+    Service,
+    metric,
+    readable,
+    say,
+    status_text,
+    wait,
+)
+from lab.images.standins.kong_config import ConfigError, Gateway, Plugins, Route, load
+from lab.images.standins.kong_lua import LuaError, Response
+from lab.images.standins.kong_schema import SERVERLESS
 from lab.images.standins.redis_counter import RedisError
 
 _NAMESPACE: Final = uuid.UUID("5b1c9d5e-3c0f-4c57-9a0b-6f6d3a3a6f51")
@@ -41,6 +56,10 @@ def error(request: Request, status: int, message: str, headers: Mapping[str, str
     return Refused(status, message, {"message": message, "request_id": request.header("x-request-id")}, headers)
 
 
+class Unreachable(Refused):
+    """The service behind gave no answer; Kong's own words come from `kong/error_handlers.lua`."""
+
+
 def credential(auth: Mapping[str, Any], request: Request) -> tuple[str, str]:
     """The name and the value of the first key that a request brings, in the order of `key_names`."""
     for name in auth.get("key_names") or ["apikey"]:
@@ -55,7 +74,7 @@ def credential(auth: Mapping[str, Any], request: Request) -> tuple[str, str]:
 def consumer_of(gateway: Gateway, route: Route, request: Request) -> str:
     """Who asks; refused without a key where one is wanted, or without the group."""
     auth = route.plugins.get("key-auth")
-    if auth is None:
+    if auth is None or (request.method == "OPTIONS" and not auth.get("run_on_preflight", True)):
         return ""
     _, given = credential(auth, request)
     if not given:
@@ -148,24 +167,68 @@ class Proxy:
         self._lock = threading.Lock()
 
     def _serve(self, request: Request) -> Answer:
-        route = next((r for r in self.gateway.routes if _under(request.path, r.path)), None)
-        if route is None:
-            raise error(request, 404, "no Route matched with those values")
-        who = ""
+        route = next((r for r in self.gateway.routes if r.matched(request.path) is not None), None)
+        plugins = self.gateway.everywhere if route is None else route.plugins
         request_id = request.header("x-request-id") or str(uuid.uuid4())
+        who, source = "", "service"
         try:
-            who = consumer_of(self.gateway, route, request)
-            limits = limited(self.gateway, route, request, who)
-            answer = self._forward(route, request, request_id, who)
-            echo = (
-                {"x-request-id": request_id} if route.plugins.get("correlation-id", {}).get("echo_downstream") else {}
-            )
-            answer.headers = {**answer.headers, **limits, **echo, "Via": "kong (stand-in)"}
+            if route is None:
+                raise error(request, 404, "no Route matched with those values")
+            if (allowed := preflight(route.plugins.get("cors"), request)) is not None:
+                answer, source = Answer(b"", 200, headers=allowed), "exit"
+            else:
+                who = consumer_of(self.gateway, route, request)
+                limits = limited(self.gateway, route, request, who)
+                terminated(route.plugins.get("request-termination"), request)
+                self._rewritten(route, request)
+                answer = self._forward(route, request, request_id, who)
+                echo = route.plugins.get("correlation-id", {}).get("echo_downstream")
+                answer.headers = {**answer.headers, **limits, **({"x-request-id": request_id} if echo else {})}
         except Refused as refused:
-            self._tally(route, refused.answer.status, who)
-            raise
-        self._tally(route, answer.status, who)
+            answer, source = refused.answer, "error" if isinstance(refused, Unreachable) else "exit"
+        if route is not None:
+            self._tally(route, answer.status, who)
+        answer.headers = {**answer.headers, "Via": "kong (stand-in)"}
+        return self._filtered(plugins, request, answer, source)
+
+    def _rewritten(self, route: Route, request: Request) -> None:
+        """The phase `access` of the serverless functions."""
+        for name in SERVERLESS:
+            codes = route.plugins.get(name, {}).get("access")
+            if codes and self.gateway.functions is not None:
+                try:
+                    request.body = self.gateway.functions.request(codes, request.path, request.body)
+                except LuaError as failed:
+                    say(f"a serverless function failed: {failed}")
+                    raise error(request, 500, "An unexpected error occurred") from failed
+
+    def _filtered(self, plugins: Plugins, request: Request, answer: Answer, source: str) -> Answer:
+        """The phases of an answer, in the order of the plugins' priorities."""
+        self._functions(plugins.get("pre-function"), request, answer, source)
+        if source != "exit" or request.method != "OPTIONS":
+            answer.headers = {**answer.headers, **cors_headers(plugins.get("cors"), request)}
+        self._functions(plugins.get("post-function"), request, answer, source)
         return answer
+
+    def _functions(self, phases: Mapping[str, Any] | None, request: Request, answer: Answer, source: str) -> None:
+        if not phases or self.gateway.functions is None:
+            return
+        seen = Response(request.path, request.method, answer.status, source, request.headers)
+        try:
+            self.gateway.functions.run(phases, seen)
+        except LuaError as failed:
+            # The real one ends the connection in the middle of its headers.
+            say(f"a serverless function failed: {failed}")
+            raise CutError from failed
+        kept = {k: v for k, v in answer.headers.items() if k.lower() not in seen.cleared | seen.given.keys()}
+        kind = seen.given.pop("content-type", answer.type)
+        length = seen.given.pop("content-length", None)
+        answer.headers, answer.type = {**kept, **seen.given}, kind
+        if seen.body is not None:
+            if length is not None and int(length) != len(seen.body):
+                say(f"a serverless function tells of {length} bytes and sends {len(seen.body)}")
+                raise CutError
+            answer.body = seen.body
 
     def _tally(self, route: Route, status: int, who: str) -> None:
         with self._lock:
@@ -173,7 +236,8 @@ class Proxy:
 
     def _forward(self, route: Route, request: Request, request_id: str, who: str) -> Answer:
         address = urllib.parse.urlsplit(route.url)
-        path = request.path.removeprefix(route.path.rstrip("/")) if route.strip else request.path
+        matched = route.matched(request.path) or ""
+        path = request.path.removeprefix(matched.rstrip("/")) if route.strip else request.path
         path = address.path.rstrip("/") + (path if path.startswith("/") else f"/{path}")
         query = urllib.parse.urlencode(request.query)
         connection = http.client.HTTPConnection(address.hostname or "", address.port or 80, timeout=route.timeout)
@@ -188,7 +252,8 @@ class Proxy:
         except (OSError, http.client.HTTPException) as error:
             connection.close()
             say(f"{route.name}: {error}")
-            raise Refused(502, "", {"message": "An invalid response was received from the upstream server"}) from None
+            message = {"message": "An invalid response was received from the upstream server"}
+            raise Unreachable(502, "", message) from None
         headers = {k: v for k, v in response.getheaders() if k.lower() not in OWN}
         kind = response.getheader("content-type", "application/octet-stream")
         if (length := response.getheader("content-length")) is not None and int(length) < 1 << 20:
@@ -207,9 +272,51 @@ def _stream(connection: http.client.HTTPConnection, response: http.client.HTTPRe
         connection.close()
 
 
-def _under(path: str, prefix: str) -> bool:
-    """Kong matches prefixes of text: `/v1` is also the beginning of `/v10`."""
-    return path.startswith(prefix)
+def preflight(cors: Mapping[str, Any] | None, request: Request) -> dict[str, str] | None:
+    """Headers of the answer to a preflight request; None: it is none, or nobody here answers it."""
+    asked = request.header("access-control-request-method")
+    if cors is None or request.method != "OPTIONS" or not request.header("origin") or not asked:
+        return None
+    if cors.get("preflight_continue"):
+        return None
+    headers = _allowed_origin(cors, request)
+    wanted = ",".join(cors.get("headers") or []) or request.header("access-control-request-headers")
+    methods = cors.get("methods") or ["GET", "HEAD", "PUT", "PATCH", "POST", "DELETE", "OPTIONS", "TRACE", "CONNECT"]
+    headers |= {"Access-Control-Allow-Methods": ",".join(methods)}
+    headers |= {"Access-Control-Allow-Headers": wanted} if wanted else {}
+    return headers | ({"Access-Control-Max-Age": f"{cors['max_age']:g}"} if cors.get("max_age") else {})
+
+
+def cors_headers(cors: Mapping[str, Any] | None, request: Request) -> dict[str, str]:
+    """Headers that the plugin adds to any other answer."""
+    if cors is None:
+        return {}
+    exposed = ",".join(cors.get("exposed_headers") or [])
+    return _allowed_origin(cors, request) | ({"Access-Control-Expose-Headers": exposed} if exposed else {})
+
+
+def _allowed_origin(cors: Mapping[str, Any], request: Request) -> dict[str, str]:
+    """`cors/handler.lua`, configure_origin and configure_credentials, for origins that are no patterns."""
+    origins, asked = cors.get("origins") or ["*"], request.header("origin")
+    credentials = {"Access-Control-Allow-Credentials": "true"} if cors.get("credentials") else {}
+    if "*" in origins:
+        allowed = asked if credentials and asked else "*"
+        return {"Access-Control-Allow-Origin": allowed, **(credentials if asked else {})}
+    found = origins[0] if len(origins) == 1 else next((origin for origin in origins if origin == asked), None)
+    return {"vary": "Origin", **({"Access-Control-Allow-Origin": found} if found else {}), **credentials}
+
+
+def terminated(termination: Mapping[str, Any] | None, request: Request) -> None:
+    """`request-termination/handler.lua`: the answer, instead of the service's."""
+    if termination is None:
+        return
+    status = termination.get("status_code", 503)
+    if termination.get("body"):
+        kind = termination.get("content_type", "application/json; charset=utf-8")
+        ended = Refused(status, "", {}, {})
+        ended.answer = Answer(termination["body"], status, kind)
+        raise ended
+    raise error(request, status, termination.get("message", status_text(status)))
 
 
 def status_service(gateway: Gateway) -> Service:
@@ -238,7 +345,7 @@ def main() -> None:
         pass
     try:
         gateway = load(readable(env["KONG_DECLARATIVE_CONFIG"]))
-    except (ConfigError, KeyError) as error:
+    except (ConfigError, KeyError, LuaError) as error:
         sys.exit(f"error parsing declarative config file {env['KONG_DECLARATIVE_CONFIG']}: {error}")
     for variable, service in (
         ("KONG_STATUS_LISTEN", status_service(gateway)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -9,7 +10,8 @@ from typing import Any
 
 import yaml
 
-from lab.images.standins.kong_schema import problems
+from lab.images.standins.kong_lua import RUN, Functions
+from lab.images.standins.kong_schema import SERVERLESS, problems
 from lab.images.standins.redis_counter import RedisCounter
 
 Plugins = Mapping[str, Mapping[str, Any]]
@@ -25,10 +27,18 @@ class Route:
 
     name: str
     path: str
+    """The beginning of a path, or after `~` a regular expression."""
     strip: bool
     url: str
     timeout: float
     plugins: Plugins
+
+    def matched(self, path: str) -> str | None:
+        """How a path begins that this route takes; None: it does not. `/v1` is also the beginning of `/v10`."""
+        if self.path.startswith("~"):
+            found = re.match(self.path[1:], path)
+            return found[0] if found else None
+        return self.path if path.startswith(self.path) else None
 
 
 @dataclass
@@ -40,6 +50,10 @@ class Gateway:
     """Key -> consumer."""
     groups: Mapping[str, frozenset[str]]
     """Consumer -> its groups."""
+    everywhere: Plugins = field(default_factory=dict)
+    """Plugins of no service, which also see a request that no route takes."""
+    functions: Functions | None = None
+    """Of the serverless plugins; None: there are none."""
     counter: RedisCounter | None = None
     local: Counter[tuple[str, int]] = field(default_factory=Counter)
     counts: Counter[tuple[str, int, str]] = field(default_factory=Counter)
@@ -66,13 +80,23 @@ def load(text: str) -> Gateway:
         for path in route["paths"]
     ]
     consumers = config.get("consumers") or []
+    functions = None
+    if any(name in plugins for plugins in (everywhere, *(r.plugins for r in routes)) for name in SERVERLESS):
+        functions = Functions()
+        for plugins in (everywhere, *(route.plugins for route in routes)):
+            for name in SERVERLESS:
+                for code in (code for phase in RUN for code in plugins.get(name, {}).get(phase) or []):
+                    # By its own text: the same function stands in several services.
+                    functions.load(code, code)
     limit = everywhere.get("rate-limiting", {})
     redis = limit.get("redis") if limit.get("policy") == "redis" else None
     return Gateway(
-        # The longest path wins, as in Kong's traditional router.
-        routes=tuple(sorted(routes, key=lambda route: -len(route.path))),
+        # `kong/router/transform.lua`, get_priority: a regular expression before a beginning, then the longest.
+        routes=tuple(sorted(routes, key=lambda route: (not route.path.startswith("~"), -len(route.path)))),
         keys={c["key"]: who["username"] for who in consumers for c in who.get("keyauth_credentials") or []},
         groups={who["username"]: frozenset(a["group"] for a in who.get("acls") or []) for who in consumers},
+        everywhere=everywhere,
+        functions=functions,
         counter=RedisCounter(**redis) if redis else None,
     )
 

@@ -7,11 +7,14 @@ is one that nobody has looked at: the stand-in refuses it too.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+
+from lab.images.standins.kong_lua import PHASES, Functions, LuaError
 
 Fields = Mapping[str, "Field"]
 
@@ -58,6 +61,29 @@ def _path(value: str) -> str:
     return f"non-normalized path: '{value}'" if "//" in value or "/./" in value or "/../" in value else ""
 
 
+def _regex(value: str) -> str:
+    """`cors/schema.lua`, validate_asterisk_or_regex."""
+    try:
+        re.compile("" if value == "*" else value)
+    except re.error:
+        return f"'{value}' is not a valid regex"
+    return ""
+
+
+@functools.cache
+def _lua(value: str) -> str:
+    """`pre-function/_schema.lua`, validate_function: it compiles; whether it works is seen when it runs."""
+    functions = Functions()
+    try:
+        functions.load("checked", value)
+    except LuaError as error:
+        return f"error parsing pre-function: {error}"
+    finally:
+        functions.close()
+    return ""
+
+
+SERVERLESS: Final = ("pre-function", "post-function")
 NUMBER: Final = (int, float)
 TEXT: Final = Field()
 BOOLEAN: Final = Field(kind=bool)
@@ -128,6 +154,26 @@ PLUGINS: Final[Mapping[str, Fields]] = {
         "add": _transform(_colon),
         "append": _transform(_colon),
     },
+    "cors": {
+        "origins": Field(kind=list, elements=Field(check=_regex)),
+        "headers": STRINGS,
+        "exposed_headers": STRINGS,
+        "methods": Field(
+            kind=list,
+            elements=Field(
+                one_of=("GET", "HEAD", "PUT", "PATCH", "POST", "DELETE", "OPTIONS", "TRACE", "CONNECT"),
+            ),
+        ),
+        "max_age": Field(kind=NUMBER),
+        **dict.fromkeys(("credentials", "private_network", "preflight_continue", "allow_origin_absent"), BOOLEAN),
+    },
+    "request-termination": {
+        "status_code": Field(kind=int, between=(100, 599)),
+        **dict.fromkeys(("message", "content_type", "body"), TEXT),
+        "echo": BOOLEAN,
+        "trigger": Field(check=_header),
+    },
+    **dict.fromkeys(SERVERLESS, dict.fromkeys(PHASES, Field(kind=list, elements=Field(check=_lua)))),
     "correlation-id": {
         "header_name": TEXT,
         "generator": Field(one_of=("uuid", "uuid#counter", "tracker")),
@@ -270,6 +316,21 @@ def _plugin(name: str, config: Mapping[str, Any], where: str) -> Iterator[str]:
         yield f"{where}: exactly one of these fields must be non-empty: 'config.allow', 'config.deny'"
     if name == "rate-limiting":
         yield from _limits(config, where)
+    if name in SERVERLESS and not any(config.get(phase) for phase in PHASES):
+        named = ", ".join(f"'config.{phase}'" for phase in PHASES)
+        yield f"{where}: at least one of these fields must be non-empty: {named}"
+    if name == "request-termination":
+        yield from _termination(config, where)
+
+
+def _termination(config: Mapping[str, Any], where: str) -> Iterator[str]:
+    """`request-termination/schema.lua`, custom_validator."""
+    if config.get("message") and (config.get("content_type") or config.get("body")):
+        yield f"{where}.config: message cannot be used with content_type or body"
+    if config.get("content_type") and not config.get("body"):
+        yield f"{where}.config: content_type requires a body"
+    if config.get("echo") and (config.get("content_type") or config.get("body")):
+        yield f"{where}.config: echo cannot be used with content_type and body"
 
 
 def _limits(config: Mapping[str, Any], where: str) -> Iterator[str]:

@@ -70,6 +70,17 @@ class Client:
         finally:
             connection.close()
 
+    def headers(self, method: str, path: str, headers: Mapping[str, str]) -> dict[str, str]:
+        """Headers of the answer, in small letters."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request(method, path, None, dict(headers))
+            response = connection.getresponse()
+            response.read()
+            return {name.lower(): value for name, value in response.getheaders()}
+        finally:
+            connection.close()
+
 
 @pytest.fixture
 def serve() -> Iterator[Callable[[Service], Client]]:

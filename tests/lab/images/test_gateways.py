@@ -1,6 +1,7 @@
 """The stand-ins of gateway, dashboards and workflows."""
 
 import base64
+import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,8 +13,9 @@ import yaml
 from lab.images.standins import grafana, kong, kong_config
 from lab.images.standins.common import EVENTS, Answer, Request, Service, events
 from lab.images.standins.redis_counter import RedisCounter, RedisError
-from render.kong import REQUEST_MIB
+from render.client_errors import FROM_KONG, NOT_SERVED
 from render.kong import kong_config as rendered
+from render.limits import BODY_MIB
 from tests.contracts.upstream_facts import Fact, read
 from tests.lab.images.conftest import Client
 
@@ -36,13 +38,13 @@ def upstream(serve: Serve) -> Client:
     return serve(service)
 
 
-@pytest.fixture
-def config(upstream: Client) -> dict[str, Any]:
+def configured(upstream: Client, **more: Any) -> dict[str, Any]:
     """The program's own file, with every service behind it on loopback and no Redis."""
     text = rendered(
         owner_key="owner",
         upstream_keys={name: f"{name}-key" for name in ("langgraph", "litellm", "whisper", "ocr")},
         redis_password="unused",
+        **more,
     )
     found: dict[str, Any] = yaml.safe_load(text)
     for service in found["services"]:
@@ -51,6 +53,11 @@ def config(upstream: Client) -> dict[str, Any]:
         if plugin["name"] == "rate-limiting":
             plugin["config"] = {"minute": 5, "limit_by": "consumer", "policy": "local"}
     return found
+
+
+@pytest.fixture
+def config(upstream: Client) -> dict[str, Any]:
+    return configured(upstream)
 
 
 def gateway(serve: Serve, config: dict[str, Any]) -> Client:
@@ -82,7 +89,7 @@ def test_kong_limits_rate_and_size(serve: Serve, config: dict[str, Any]) -> None
     assert statuses == [200] * 5 + [429] * 2
     for plugin in config["plugins"]:
         if plugin["name"] == "request-size-limiting":
-            assert plugin["config"]["allowed_payload_size"] == REQUEST_MIB
+            assert plugin["config"]["allowed_payload_size"] == BODY_MIB
             plugin["config"]["allowed_payload_size"] = 1
     client = gateway(serve, config)
     assert client.ask("POST", "/v1/x", "y" * (1 << 20), KEY)[0] == 200
@@ -136,6 +143,113 @@ def test_kong_tells_of_a_service_that_is_away(serve: Serve, config: dict[str, An
     for service in config["services"]:
         service["url"] = "http://127.0.0.1:1"
     assert gateway(serve, config).ask("GET", "/v1/x", None, KEY)[0] == 502
+
+
+@pytest.mark.parametrize(
+    ("path", "key"),
+    [
+        ("/v1/chat/completions", "langgraph"),
+        ("/v1/audio/voices", "langgraph"),
+        ("/v1/embeddings", "litellm"),
+        ("/v1/messages/count_tokens", "litellm"),
+        ("/v1/responses", "litellm"),
+        ("/v1/responses/resp_1", "langgraph"),
+        ("/v1/audio/speech", "whisper"),
+    ],
+)
+@pytest.mark.parametrize("header", ["authorization", "x-api-key", "apikey"])
+def test_kong_leads_each_path_to_its_service_with_its_key(
+    serve: Serve, config: dict[str, Any], path: str, key: str, header: str
+) -> None:
+    sent = {header: "Bearer owner" if header == "authorization" else "owner"}
+    status, found = gateway(serve, config).ask("POST", path, {}, sent)
+    assert (status, found["path"]) == (200, path)
+    assert found["headers"]["authorization"] == f"Bearer {key}-key"
+    assert "owner" not in str({k: v for k, v in found["headers"].items() if k != "x-consumer-username"})
+
+
+def test_kong_s_own_errors_are_openai_s(serve: Serve, config: dict[str, Any]) -> None:
+    client = gateway(serve, config)
+    for path, key, status in (("/v1/x", None, 401), ("/chat/completions", KEY, 404)):
+        found, body, kind = client.raw("GET", path, None, key)
+        assert (found, kind, json.loads(body)) == (status, "application/json", FROM_KONG[status].openai())
+    assert client.ask("POST", "/webhook/x", "y" * ((BODY_MIB << 20) + 1)) == (413, FROM_KONG[413].openai())
+    for service in config["services"]:
+        service["url"] = "http://127.0.0.1:1"
+    assert gateway(serve, config).ask("GET", "/v1/x", None, KEY) == (502, FROM_KONG[502].openai())
+
+
+def test_kong_s_own_errors_are_anthropic_s_for_its_clients(serve: Serve, config: dict[str, Any]) -> None:
+    client = gateway(serve, config)
+    assert client.ask("POST", "/v1/messages", {}) == (401, FROM_KONG[401].anthropic())
+    assert client.ask("GET", "/v1/models", None, {"anthropic-version": "2023-06-01"}) == (
+        401,
+        FROM_KONG[401].anthropic(),
+    )
+    for path in ("/v1/messages/batches", "/v1/complete"):
+        assert client.ask("POST", path, {}, KEY) == (404, NOT_SERVED.anthropic())
+        assert client.ask("POST", path, {})[0] == 401
+
+
+def test_kong_leaves_a_service_s_own_errors_alone(serve: Serve) -> None:
+    def failing(_: Request) -> Answer:
+        return Answer({"own": "words"}, 503, headers={"access-control-allow-origin": "*", "x-own": "1"})
+
+    service = Service("upstream")
+    service.fallback = failing
+    client = gateway(serve, configured(serve(service)))
+    assert client.ask("POST", "/v1/messages", {}, KEY) == (503, {"own": "words"})
+    headers = client.headers("POST", "/v1/messages", KEY)
+    assert headers["x-own"] == "1"
+    assert "access-control-allow-origin" not in headers
+
+
+def test_kong_names_the_model_s_own_voice(serve: Serve) -> None:
+    seen: list[bytes] = []
+
+    def said(request: Request) -> Any:
+        seen.append(request.body)
+        return {"n": len(request.body)}
+
+    service = Service("upstream")
+    service.fallback = said
+    client = gateway(serve, configured(serve(service), voices={"nova": "af_nova"}))
+    asked = {"model": "tts-1", "input": "Hello", "voice": "nova"}
+    assert client.ask("POST", "/v1/audio/speech", asked, KEY)[0] == 200
+    assert json.loads(seen[0]) == {**asked, "voice": "af_nova"}
+    assert client.ask("POST", "/v1/audio/speech", asked) == (401, FROM_KONG[401].openai())
+
+
+ORIGIN = "https://chat.example.com"
+PREFLIGHT = {"origin": ORIGIN, "access-control-request-method": "POST", "access-control-request-headers": "x-api-key"}
+
+
+@pytest.mark.parametrize("origins", [[ORIGIN], ["http://localhost:3000", ORIGIN]])
+def test_kong_answers_preflight_requests_of_allowed_pages_without_a_key(
+    serve: Serve, upstream: Client, origins: list[str]
+) -> None:
+    client = gateway(serve, configured(upstream, cors_origins=origins))
+    status, body, _ = client.raw("OPTIONS", "/v1/messages", None, PREFLIGHT)
+    assert (status, body) == (200, b"")
+    headers = client.headers("OPTIONS", "/v1/messages", PREFLIGHT)
+    assert headers["access-control-allow-origin"] == ORIGIN
+    assert headers["access-control-allow-headers"] == "x-api-key"
+    assert "POST" in headers["access-control-allow-methods"].split(",")
+    for key in (KEY, {}):
+        headers = client.headers("GET", "/v1/models", {"origin": ORIGIN, **key})
+        assert headers["access-control-allow-origin"] == ORIGIN
+        assert "retry-after" in headers["access-control-expose-headers"]
+    # A browser takes this for a no.
+    other = client.headers("OPTIONS", "/v1/messages", {**PREFLIGHT, "origin": "https://evil.example.com"})
+    assert other.get("access-control-allow-origin") != "https://evil.example.com"
+    # Workflows answer for themselves.
+    assert client.ask("OPTIONS", "/webhook/x", None, PREFLIGHT)[1]["path"] == "/webhook/x"
+
+
+def test_kong_answers_no_page_unless_the_settings_name_it(serve: Serve, config: dict[str, Any]) -> None:
+    client = gateway(serve, config)
+    assert client.raw("OPTIONS", "/v1/messages", None, PREFLIGHT)[0] == 401
+    assert not [name for name in client.headers("OPTIONS", "/v1/messages", PREFLIGHT) if name.startswith("access-")]
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,11 @@ from lab.images.standins.kong_config import ConfigError, Route, load
 from lab.images.standins.kong_schema import problems
 from render.kong import kong_config
 
+ORIGINS = ["https://chat.example.com", "http://localhost:3000"]
 KEYS = {"langgraph": "a", "litellm": "b", "whisper": "c", "ocr": "d"}
-OURS: dict[str, Any] = yaml.safe_load(kong_config(owner_key="o", upstream_keys=KEYS, redis_password="r"))
+OURS: dict[str, Any] = yaml.safe_load(
+    kong_config(owner_key="o", upstream_keys=KEYS, redis_password="r", cors_origins=ORIGINS, voices={"nova": "af_nova"})
+)
 
 
 def plugin(config: dict[str, Any], name: str) -> dict[str, Any]:
@@ -97,6 +100,40 @@ def _group_without_name(c: dict[str, Any]) -> None:
     c["consumers"][0]["acls"] = [{}]
 
 
+def _method_of_browsers(c: dict[str, Any]) -> None:
+    plugin(c, "cors")["methods"] = ["GET", "PURGE"]
+
+
+def _bad_origin(c: dict[str, Any]) -> None:
+    plugin(c, "cors")["origins"] = ["https://(chat"]
+
+
+def _status(c: dict[str, Any]) -> None:
+    c["services"][0]["plugins"].append({"name": "request-termination", "config": {"status_code": 99}})
+
+
+def _two_bodies(c: dict[str, Any]) -> None:
+    config = {"status_code": 404, "message": "no", "body": "no"}
+    c["services"][0]["plugins"].append({"name": "request-termination", "config": config})
+
+
+def _type_of_nothing(c: dict[str, Any]) -> None:
+    config = {"content_type": "application/json"}
+    c["services"][0]["plugins"].append({"name": "request-termination", "config": config})
+
+
+def _not_lua(c: dict[str, Any]) -> None:
+    plugin(c, "post-function")["header_filter"] = ["return function("]
+
+
+def _no_phase(c: dict[str, Any]) -> None:
+    plugin(c, "post-function").clear()
+
+
+def _other_phase(c: dict[str, Any]) -> None:
+    plugin(c, "post-function")["response"] = ["return function() end"]
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -116,6 +153,14 @@ def _group_without_name(c: dict[str, Any]) -> None:
         (_no_time, "services[1].read_timeout: value should be between 1 and"),
         (_same_name, "uniqueness violation: 'services' entity with name set to 'agents'"),
         (_same_key, "uniqueness violation: 'keyauth_credentials' entity with key set to '...'"),
+        (_method_of_browsers, "config.methods[2]: expected one of: GET, HEAD, PUT"),
+        (_bad_origin, "'https://(chat' is not a valid regex"),
+        (_status, "config.status_code: value should be between 100 and 599"),
+        (_two_bodies, "message cannot be used with content_type or body"),
+        (_type_of_nothing, "content_type requires a body"),
+        (_not_lua, "error parsing pre-function: "),
+        (_no_phase, "at least one of these fields must be non-empty: 'config.certificate'"),
+        (_other_phase, "config.response: unknown field"),
         (_group_without_name, "consumers[1].acls[1].group: required field missing"),
     ],
 )
