@@ -9,10 +9,9 @@ from fastapi.routing import APIRoute
 from pydantic import ValidationError
 from starlette.responses import Response
 
-from mesh_agents.api.by_team import by_team
+from mesh_agents.api.agentic import agentic
 from mesh_agents.api.chat_models import ChatRequest
 from mesh_agents.api.depends import Keyed, PartsDep, Tenant, tenant_of
-from mesh_agents.api.from_documents import from_documents
 from mesh_agents.api.handlers import refusals
 from mesh_agents.api.leaving import while_there
 from mesh_agents.api.pass_through import passed_through
@@ -40,8 +39,7 @@ class _Straight(APIRoute):
 
 router = APIRouter(prefix="/v1", tags=["chat"], route_class=Keyed)
 straight = APIRouter(prefix="/v1", tags=["chat"], route_class=_Straight)
-_AGENTIC: Final = {Route.SEARCH: from_documents, Route.MULTI_STEP: by_team}
-"""Routes on which an answer is more than one model call."""
+_AGENTIC: Final = (Route.SEARCH, Route.MULTI_STEP)
 
 
 @router.get("/models", responses=refusals())
@@ -71,7 +69,7 @@ async def completions(asked: ChatRequest, parts: PartsDep, tenant: Tenant) -> Re
             raise ApiError(
                 400, f"n and tools do not go with the route {decision.route}", code="unsupported_parameter", param="n"
             )
-        return await _AGENTIC[decision.route](parts, asked, messages, decision, tenant)
+        return await agentic(parts, asked, messages, decision, tenant)
     # A caller with tools of its own leads the conversation itself: it gets the model, not our agents.
     payload = {**asked.parameters(), "model": decision.model, "messages": messages}
     if not asked.stream:

@@ -10,6 +10,8 @@ _BYTES: Final = 4
 """Of a token, about, in any script."""
 _FRAME: Final = 4
 """Tokens around each turn."""
+_PICTURE: Final = 1000
+"""Tokens of a picture, about."""
 _BEGINNING: Final = 4
 """The first unit, which mostly says what it is all about, stays where it takes at most one part of so many."""
 _LEAST: Final = 16
@@ -21,13 +23,17 @@ def size(text: str) -> int:
     return -(-len(text.encode("utf-8", "replace")) // _BYTES)
 
 
+def _cost(turn: Turn) -> int:
+    return size(turn.text) + _FRAME + _PICTURE * len(turn.pictures)
+
+
 def fitted(units: Sequence[Unit], tokens: int) -> list[Unit]:
     """The units that fit `tokens`, whole and in order, with a note where others were.
 
     The latest always stays; if it alone is too much, its texts are cut in their middle. A call of tools and its results
     are one unit and stay or go together.
     """
-    costs = [sum(size(turn.text) + _FRAME for turn in unit) for unit in units]
+    costs = [sum(_cost(turn) for turn in unit) for unit in units]
     if sum(costs) <= tokens:
         return list(units)
     beginning = 1 if len(units) > 1 and costs[0] * _BEGINNING <= tokens else 0

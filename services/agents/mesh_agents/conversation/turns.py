@@ -6,7 +6,7 @@ model takes those, whichever tools the request has, whoever spoke last, and whet
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from mesh_agents.tools.attachments import is_attachment
@@ -22,7 +22,9 @@ class Turn:
     role: Role
     text: str
     words: str = ""
-    """Of a user: the text alone, without the files."""
+    """Of a user: their own, without the files."""
+    pictures: tuple[Mapping[str, Any], ...] = ()
+    """The parts that hold them, for models that see."""
 
 
 Unit = tuple[Turn, ...]
@@ -31,7 +33,7 @@ Unit = tuple[Turn, ...]
 
 @dataclass(frozen=True)
 class Conversation:
-    """Who said what."""
+    """What was said so far."""
 
     rules: str
     """Of the caller's application: the system's and the developer's messages."""
@@ -54,8 +56,20 @@ class Conversation:
 
     @property
     def background(self) -> tuple[Unit, ...]:
-        """What a prompt tells that ends with the request: all before it; and all, where something came behind it."""
-        return self.earlier if self.asked == len(self.units) - 1 else self.units
+        """What a prompt tells before `closing`: all before the request; and all, where something came behind it."""
+        return self.earlier if self._is_last else self.units
+
+    @property
+    def closing(self) -> Turn:
+        """The request with what is attached to it, for the end of a prompt."""
+        if self.asked is None:
+            return Turn("user", "")
+        turn = self.units[self.asked][0]
+        return turn if self._is_last else replace(turn, pictures=())
+
+    @property
+    def _is_last(self) -> bool:
+        return self.asked == len(self.units) - 1
 
 
 def conversation_of(messages: Sequence[Mapping[str, Any]]) -> Conversation:
@@ -66,21 +80,21 @@ def conversation_of(messages: Sequence[Mapping[str, Any]]) -> Conversation:
     """Id of a call -> the turns that it belongs to, and the tool's name."""
     files = 0
     for message in messages:
-        text, words, files = _said(message.get("content"), files)
+        said, files = _said(message.get("content"), files)
         match message.get("role"):
             case "system" | "developer":
-                rules.append(text)
+                rules.append(said.text)
             case "user":
-                units.append([Turn("user", text, words)])
+                units.append([said])
             case "tool" | "function":
                 identity = str(message.get("tool_call_id") or message.get("name"))
                 unit, name = calls.get(identity, ([], str(message.get("name") or "a tool")))
                 if not unit:  # nobody called it
                     units.append(unit)
-                unit.append(Turn("tool", f"Result of {name}: {text}"))
+                unit.append(Turn("tool", f"Result of {name}: {said.text}"))
             case _:
                 asked = list(_calls(message))
-                told = [text, *(f"(called the tool {name} with {arguments})" for _, name, arguments in asked)]
+                told = [said.text, *(f"(called the tool {name} with {arguments})" for _, name, arguments in asked)]
                 unit = [Turn("assistant", "\n".join(part for part in told if part.strip()))]
                 units.append(unit)
                 calls |= {identity: (unit, name) for identity, name, _ in asked}
@@ -118,21 +132,23 @@ def _worded(call: Mapping[Any, Any]) -> str:
     return given if isinstance(given, str) else json.dumps(given)
 
 
-def _said(content: Any, files: int) -> tuple[str, str, int]:
-    """A content's text, with its files as notes; its words alone; and how many attachments there are by now."""
+def _said(content: Any, files: int) -> tuple[Turn, int]:
+    """A content as if a user had said it, with its files as notes; and how many attachments there are by now."""
     if isinstance(content, str):
-        return content, content, files
+        return Turn("user", content, content), files
+    parts = content if isinstance(content, list) else []
     told: list[str] = []
     words: list[str] = []
-    for part in content if isinstance(content, list) else ():
+    for part in parts:
         text = part.get("text") or part.get("refusal")
-        name = _NAMES.get(str(part.get("type")), "part")
+        name = _NAMES.get(str(part.get("type")))
         if isinstance(text, str):
             words.append(text)
             told.append(text)
         elif is_attachment(part):
             files += 1
             told.append(f"(attached file {files}, a {name})")
-        elif name != "part":
-            told.append(f"(a {name} that is not at hand)")
-    return "\n".join(told), "\n".join(words), files
+        elif name:
+            told.append(f"(a {name}, not attached)")
+    pictures = tuple(part for part in parts if part.get("type") == "image_url")
+    return Turn("user", "\n".join(told), "\n".join(words), pictures), files

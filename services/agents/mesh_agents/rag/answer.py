@@ -3,7 +3,7 @@
 import re
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from mesh_agents.config import Settings
@@ -54,18 +54,14 @@ def grounded(
     """
     mark = secrets.token_hex(8)
     found = "\n\n".join(f"[{number}] ({passage.source})\n{passage.text}" for number, passage in enumerate(passages, 1))
-    asked = f"Question: {conversation.request}"
+    asked = f"Question: {conversation.closing.text}"
     if question != conversation.request:
         asked += f"\n(That is: {question})"
     asked = to_go_on(asked, conversation.begun)
     rules = with_rules_of(conversation.rules, _RULES.format(mark=mark))
-    return [
-        system(rules),
-        *as_messages(
-            background(conversation, tokens),
-            f"{mark}\n{found or '(no passages were found)'}\n{mark}\n\n{asked}",
-        ),
-    ]
+    told = f"{mark}\n{found or '(no passages were found)'}\n{mark}\n\n{asked}"
+    now = replace(conversation.closing, text=told)
+    return [system(rules), *as_messages(background(conversation, tokens), now)]
 
 
 def sources(passages: Sequence[Passage]) -> list[dict[str, Any]]:

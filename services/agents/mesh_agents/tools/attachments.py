@@ -3,7 +3,7 @@
 import base64
 import binascii
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -34,30 +34,29 @@ def attachments(messages: Sequence[dict[str, Any]]) -> list[Attachment]:
     for message in messages:
         content = message.get("content")
         for part in content if isinstance(content, list) else ():
-            encoded = _encoded(part)
-            if encoded is not None:
-                found.append(_named(len(found) + 1, *encoded))
+            file = _file(part, len(found) + 1)
+            if file is not None:
+                found.append(file)
     return found
 
 
-def is_attachment(part: Mapping[str, Any]) -> bool:
+def is_attachment(part: dict[str, Any]) -> bool:
     """Whether a part of a message counts among them."""
-    return _encoded(part) is not None
+    return _file(part, 1) is not None
 
 
-def _encoded(part: Mapping[str, Any]) -> tuple[str, str, str] | None:
-    """What it is, its media type and its content in base64."""
+def _file(part: dict[str, Any], number: int) -> Attachment | None:
     match part:
         case {"type": "image_url", "image_url": {"url": str(url)}} if url.startswith("data:"):
             head, _, data = url.removeprefix("data:").partition(",")
-            return "image", head.split(";")[0], data
+            return _named("image", number, head.split(";")[0], data)
         case {"type": "input_audio", "input_audio": {"data": str(data), "format": str(kind)}}:
-            return "audio", f"audio/{kind}", data
+            return _named("audio", number, f"audio/{kind}", data)
         case _:
             return None
 
 
-def _named(number: int, what: str, media: str, data: str) -> Attachment:
+def _named(what: str, number: int, media: str, data: str) -> Attachment:
     known = _MEDIA.fullmatch(media)
     return Attachment(f"{what}-{number}.{known[1] if known else 'bin'}", media if known else _UNKNOWN, _decode(data))
 
