@@ -92,6 +92,8 @@ class StandIn:
         self.embedded: list[int] = []
         self.executed: list[str] = []
         self.embedding_fault_after: int | None = None
+        self.refuses_prefill = False
+        """As Claude does from version 4.6 on."""
         self.execute_delay = 0.0
         self.output = "42\n"
         self.transcript = "please order forty chairs"
@@ -125,8 +127,11 @@ class StandIn:
         payload = await request.json()
         self.chats.append(payload)
         self.request_ids.append(request.headers.get("x-request-id", ""))
-        if unpaired := _unpaired(payload["messages"]):
-            return JSONResponse({"error": {"message": unpaired}}, 400)
+        refusal = _unpaired(payload["messages"])
+        if self.refuses_prefill and payload["messages"][-1]["role"] == "assistant":
+            refusal = "AnthropicException - This model does not support assistant message prefill. The conversation ..."
+        if refusal:
+            return JSONResponse({"error": {"message": refusal}}, 400)
         say = self.script(payload)
         if say.fault and say.fault.startswith("status:"):
             return JSONResponse({"error": {"message": f"told to fail: {say.fault}"}}, int(say.fault[7:]))
@@ -233,13 +238,15 @@ def _unpaired(messages: list[dict[str, Any]]) -> str | None:
     open_calls: set[str] = set()
     for message in messages:
         if message["role"] == "tool":
-            if message["tool_call_id"] not in open_calls:
+            identity = str(message.get("tool_call_id"))
+            if identity not in open_calls:
                 return "messages with role 'tool' must be a response to a preceding message with 'tool_calls'"
-            open_calls.remove(message["tool_call_id"])
+            open_calls.remove(identity)
         elif open_calls:
             break
         calls = message.get("tool_calls")
-        open_calls |= {call["id"] for call in calls} if isinstance(calls, list) else set()
+        found = [call.get("id") for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
+        open_calls |= {str(identity) for identity in found}
     if open_calls:
         return f"tool_use ids were found without tool_result blocks immediately after: {', '.join(sorted(open_calls))}"
     return None

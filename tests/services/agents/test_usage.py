@@ -117,3 +117,25 @@ def test_any_conversation_is_passed_to_the_model_as_it_is(
     )
     assert told == "fine"
     assert upstream.chats[0]["messages"] == ODD[odd]
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_model_that_refuses_a_prefill_is_asked_to_go_on(
+    client: openai.OpenAI, upstream: StandIn, stream: bool
+) -> None:
+    upstream.refuses_prefill = True
+    prefilled = ODD["a prefill"]
+    answer: Any = client.chat.completions.create(model="complex", messages=prefilled, stream=stream)  # type: ignore[call-overload]
+    if stream:
+        assert "".join(chunk.choices[0].delta.content or "" for chunk in answer) == "fine"
+    first, second = (chat["messages"] for chat in upstream.chats)
+    assert first == prefilled
+    assert second[:-1] == prefilled
+    assert second[-1]["role"] == "user"
+
+
+def test_other_refusals_are_the_callers(client: openai.OpenAI, upstream: StandIn) -> None:
+    upstream.script = lambda _: Say(fault="status:400")
+    with pytest.raises(openai.BadRequestError):
+        client.chat.completions.create(model="complex", messages=ODD["a prefill"])  # type: ignore[arg-type]
+    assert len(upstream.chats) == 1

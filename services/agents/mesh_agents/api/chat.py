@@ -15,6 +15,7 @@ from mesh_agents.api.depends import Keyed, PartsDep, Tenant, tenant_of
 from mesh_agents.api.handlers import refusals
 from mesh_agents.api.leaving import while_there
 from mesh_agents.api.pass_through import passed_through
+from mesh_agents.api.prefill import going_on
 from mesh_agents.api.sse import EventStream, whole
 from mesh_agents.errors import ApiError
 from mesh_agents.graph.prompts import request_text
@@ -73,10 +74,10 @@ async def completions(asked: ChatRequest, parts: PartsDep, tenant: Tenant) -> Re
     # A caller with tools of its own leads the conversation itself: it gets the model, not our agents.
     payload = {**asked.parameters(), "model": decision.model, "messages": messages}
     if not asked.stream:
-        done = await parts.models.complete(payload, tenant)
+        done = await going_on(lambda asking: parts.models.complete(asking, tenant), payload)
         return whole({**done.body, "metadata": decision.metadata()}, decision)
     wanted = bool(asked.stream_options and asked.stream_options.include_usage)
-    answer = await parts.models.stream(payload, tenant)
+    answer = await going_on(lambda asking: parts.models.stream(asking, tenant), payload)
     return EventStream(passed_through(answer, decision, usage=wanted), decision)
 
 
