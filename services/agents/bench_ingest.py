@@ -6,7 +6,7 @@ model is asked. Prints Markdown.
 The embedding server is a stand-in around a real small model, all-MiniLM-L6-v2, in a process of its own; vectors go to
 Qdrant's local mode, since its server cannot be had here. Postgres and Redis are real. The server alone gets the same
 texts in the same batches, as many at once, in turn with the ingest. The model is a stand-in that answers at once, asked
-directly and through the route `search` in turn; every second question is a follow-up, for which it is asked twice.
+directly and through the route `search` in turn: with first questions, and with follow-ups, for which it is asked twice.
 """
 
 import argparse
