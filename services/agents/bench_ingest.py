@@ -1,14 +1,17 @@
-"""Measures how much of the embedding server's throughput an ingest reaches. Prints Markdown.
+"""Measures how much of the embedding server's throughput an ingest reaches, and how long a search takes before the
+model is asked. Prints Markdown.
 
     .services/agents/bin/python services/agents/bench_ingest.py [--rounds 3]
 
 The embedding server is a stand-in around a real small model, all-MiniLM-L6-v2, in a process of its own; vectors go to
 Qdrant's local mode, since its server cannot be had here. Postgres and Redis are real. The server alone gets the same
-texts in the same batches, as many at once, in turn with the ingest.
+texts in the same batches, as many at once, in turn with the ingest. The model is a stand-in that answers at once, asked
+directly and through the route `search` in turn: with first questions, and with follow-ups, for which it is asked twice.
 """
 
 import argparse
 import asyncio
+import json
 import statistics
 import subprocess
 import sys
@@ -38,6 +41,12 @@ from tests.services.agents.servers import PRICES, Postgres, Redis, free_port, ru
 from tests.services.agents.stand_in import StandIn  # noqa: E402
 
 CHUNKS: Final = 256
+QUESTIONS: Final = 20
+"""In each round."""
+EARLIER: Final = [
+    {"role": "user", "content": "Which of the prompts is about PostgreSQL?"},
+    {"role": "assistant", "content": "The one about vacuum [1]."},
+]
 
 
 def text() -> str:
@@ -107,6 +116,38 @@ def _ingest(url: str, whole: str, name: str) -> float:
     return time.perf_counter() - began
 
 
+def _first_token(http: httpx.Client, url: str, key: str, model: str, messages: list[dict[str, str]]) -> float:
+    """Milliseconds until the first word of a streamed answer."""
+    body = {"model": model, "messages": messages, "stream": True}
+    headers = {"authorization": f"Bearer {key}", "x-consumer-username": "round-0"}
+    began = time.perf_counter()
+    with http.stream("POST", f"{url}/v1/chat/completions", json=body, headers=headers) as answer:
+        for line in answer.iter_lines():
+            choices = json.loads(line[6:]).get("choices") if line.startswith("data: {") else None
+            if choices and choices[0]["delta"].get("content"):
+                return (time.perf_counter() - began) * 1000
+    raise SystemExit(f"no answer: {answer.status_code}")
+
+
+def _search_rows(url: str, model: str, rounds: int) -> list[str]:
+    """What a search adds to a model's first token."""
+    prompts = [prompt for prompt, _ in corpus.load("unseen")][: QUESTIONS * rounds]
+    rows = []
+    for name, earlier in (("a first question", []), ("a follow-up, rewritten", EARLIER)):
+        direct, through = [], []
+        with httpx.Client(timeout=60, trust_env=False) as http:
+            for prompt in prompts:
+                messages = [*earlier, {"role": "user", "content": f"And it? {prompt}" if earlier else prompt}]
+                direct.append(_first_token(http, model, "secret-of-litellm-key", "claude_sonnet", messages))
+                through.append(_first_token(http, url, "secret-of-api-key", "search", messages))
+        cells = [
+            f"{quantile(direct):.1f} | {quantile(through):.1f} | {quantile(through) - quantile(direct):+.1f}"
+            for quantile in (statistics.median, max)
+        ]
+        rows.append(f"| {name} | {' | '.join(cells)} |")
+    return rows
+
+
 def rows(rounds: int) -> list[str]:
     """The table."""
     warnings.filterwarnings("ignore", message="Payload indexes have no effect")
@@ -121,6 +162,7 @@ def rows(rounds: int) -> list[str]:
         stack.enter_context(running(redis))
         stack.enter_context(running(postgres))
         postgres.create()
+        upstream = stack.enter_context(_embeddings())
         told: dict[str, Any] = {
             "postgres_host": "127.0.0.1",
             "postgres_port": postgres.port,
@@ -128,7 +170,9 @@ def rows(rounds: int) -> list[str]:
             "redis_port": redis.port,
             "prices": PRICES,
             "embedding_size": SIZE,
-            "embeddings_url": stack.enter_context(_embeddings()),
+            "embeddings_url": upstream,
+            "litellm_url": upstream,
+            "min_score": 0.0,
             "config_dir": folder / "config",
             "port": free_port(),
         }
@@ -140,11 +184,16 @@ def rows(rounds: int) -> list[str]:
         for number in range(rounds):
             alone.append(len(pieces) / asyncio.run(_alone(settings, pieces)))
             through.append(len(pieces) / _ingest(url, whole, f"round-{number}"))
+        searched = _search_rows(url, upstream, rounds)
     ratio = statistics.median(b / a for a, b in zip(alone, through, strict=True))
     return [
         f"| {len(pieces)} chunks | embedding server alone, chunks a second | ingest | ratio |",
         "|---|---|---|---|",
         f"| median of {rounds} | {statistics.median(alone):.1f} | {statistics.median(through):.1f} | {ratio:.2f} |",
+        "",
+        "| first token of `search`, ms | p50 direct | through | added | most direct | through | added |",
+        "|---|---|---|---|---|---|---|",
+        *searched,
     ]
 
 

@@ -88,6 +88,9 @@ class Settings(BaseSettings):
     """How long a run that has ended can be asked for, with its events and pictures."""
     lease_seconds: float = Field(default=30, gt=0)
     """How long a worker may be silent until another takes its run over."""
+    conversation_tokens: int = Field(default=6000, ge=500)
+    """Of a conversation, beside the request itself, that a model of the agents is told; the middle of a longer one is
+    left out."""
     max_body_mib: int = Field(default=32, ge=1)
     first_token_seconds: float = Field(default=120, gt=0)
     idle_stream_seconds: float = Field(default=120, gt=0)

@@ -37,8 +37,8 @@ class Say:
     """What the model says, and how it fails: `status:NNN`, `malformed`, and in the middle of its answer:
 
     `cut`: the answer ends as if it were whole; `error_event`: with an error, and no `[DONE]`; `drop`: with the
-    connection; `senseless`: an event is no object; `no_done`, `no_reason`: all is said, and one of the two signs of it
-    is missing; `error_reason`: that sign says that it failed.
+    connection; `silent`: it says no more; `senseless`: an event is no object; `no_done`, `no_reason`: all is said, and
+    one of the two signs of it is missing; `error_reason`: that sign says that it failed.
     """
 
     text: str = "fine"
@@ -50,6 +50,8 @@ class Say:
     """Of a stream before its fault; if it is not said, half of them."""
     delay: float = 0.0
     """Seconds before the answer, or before each word of a stream."""
+    usage: tuple[int, int] | None = None
+    """Tokens in and out; if it is not said, 100 and 50 of a whole answer, 10 and its words of a stream."""
 
 
 Script = Callable[[dict[str, Any]], Say]
@@ -90,6 +92,8 @@ class StandIn:
         self.embedded: list[int] = []
         self.executed: list[str] = []
         self.embedding_fault_after: int | None = None
+        self.refuses_prefill = False
+        """As Claude does from version 4.6 on."""
         self.execute_delay = 0.0
         self.output = "42\n"
         self.transcript = "please order forty chairs"
@@ -123,6 +127,11 @@ class StandIn:
         payload = await request.json()
         self.chats.append(payload)
         self.request_ids.append(request.headers.get("x-request-id", ""))
+        refusal = _unpaired(payload["messages"])
+        if self.refuses_prefill and payload["messages"][-1]["role"] == "assistant":
+            refusal = "AnthropicException - This model does not support assistant message prefill. The conversation ..."
+        if refusal:
+            return JSONResponse({"error": {"message": refusal}}, 400)
         say = self.script(payload)
         if say.fault and say.fault.startswith("status:"):
             return JSONResponse({"error": {"message": f"told to fail: {say.fault}"}}, int(say.fault[7:]))
@@ -138,7 +147,7 @@ class StandIn:
 
     async def _stream(self, payload: dict[str, Any], say: Say) -> AsyncIterator[str]:
         words = say.text.split(" ")
-        faulty = say.fault in ("cut", "error_event", "drop", "senseless")
+        faulty = say.fault in ("cut", "error_event", "drop", "senseless", "silent")
         last = len(words) // 2 if say.words is None else say.words
         yield _event(_chunk(payload, {"role": "assistant", "content": ""}))
         for index, word in enumerate(words):
@@ -148,6 +157,8 @@ class StandIn:
                     yield _event({"error": {"message": "overloaded", "code": "529"}})
                 if say.fault == "senseless":
                     yield _event([])
+                if say.fault == "silent":
+                    await asyncio.sleep(60)
                 if say.fault == "drop":
                     raise ConnectionAbortedError
                 return  # an end without [DONE] and without a finish reason
@@ -155,8 +166,8 @@ class StandIn:
         if say.fault != "no_reason":
             yield _event(_chunk(payload, {}, "error" if say.fault == "error_reason" else "stop"))
         if (payload.get("stream_options") or {}).get("include_usage"):
-            usage = {"prompt_tokens": 10, "completion_tokens": len(words), "total_tokens": 10 + len(words)}
-            yield _event({**_chunk(payload, {}), "choices": [], "usage": usage})
+            # As LiteLLM 1.103.2 sends it, with a choice that says nothing, where OpenAI has none.
+            yield _event({**_chunk(payload, {}), "usage": _usage(say.usage or (10, len(words)))})
         if say.fault != "no_done":
             yield "data: [DONE]\n\n"
 
@@ -214,8 +225,31 @@ def _body(payload: dict[str, Any], say: Say) -> dict[str, Any]:
         "created": 1,
         "model": payload["model"],
         "choices": [{"index": 0, "message": message, "finish_reason": "tool_calls" if say.tool_calls else "stop"}],
-        "usage": {"prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 150},
+        "usage": _usage(say.usage or (100, 50)),
     }
+
+
+def _usage(tokens: tuple[int, int]) -> dict[str, int]:
+    return {"prompt_tokens": tokens[0], "completion_tokens": tokens[1], "total_tokens": sum(tokens)}
+
+
+def _unpaired(messages: list[dict[str, Any]]) -> str | None:
+    """What the providers refuse, in OpenAI's and Anthropic's words: a tool's call or result without the other."""
+    open_calls: set[str] = set()
+    for message in messages:
+        if message["role"] == "tool":
+            identity = str(message.get("tool_call_id"))
+            if identity not in open_calls:
+                return "messages with role 'tool' must be a response to a preceding message with 'tool_calls'"
+            open_calls.remove(identity)
+        elif open_calls:
+            break
+        calls = message.get("tool_calls")
+        found = [call.get("id") for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
+        open_calls |= {str(identity) for identity in found}
+    if open_calls:
+        return f"tool_use ids were found without tool_result blocks immediately after: {', '.join(sorted(open_calls))}"
+    return None
 
 
 def _chunk(payload: dict[str, Any], delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """`/v1/chat/completions` and `/v1/models`: the way in for every OpenAI client."""
 
-from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import aclosing
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from fastapi import APIRouter, Request
@@ -15,12 +14,12 @@ from mesh_agents.api.chat_models import ChatRequest
 from mesh_agents.api.depends import Keyed, PartsDep, Tenant, tenant_of
 from mesh_agents.api.handlers import refusals
 from mesh_agents.api.leaving import while_there
-from mesh_agents.api.sse import EventStream, event, whole
+from mesh_agents.api.pass_through import passed_through
+from mesh_agents.api.prefill import going_on
+from mesh_agents.api.sse import EventStream, whole
 from mesh_agents.errors import ApiError
 from mesh_agents.graph.prompts import request_text
-from mesh_agents.llm.events import Event
 from mesh_agents.routing.choice import OFFERED, choose, wishes
-from mesh_agents.routing.router import Decision
 from mesh_agents.routing.routes import Route
 
 
@@ -75,12 +74,11 @@ async def completions(asked: ChatRequest, parts: PartsDep, tenant: Tenant) -> Re
     # A caller with tools of its own leads the conversation itself: it gets the model, not our agents.
     payload = {**asked.parameters(), "model": decision.model, "messages": messages}
     if not asked.stream:
-        done = await parts.models.complete(payload, tenant)
+        done = await going_on(lambda asking: parts.models.complete(asking, tenant), payload)
         return whole({**done.body, "metadata": decision.metadata()}, decision)
-    # Usage is asked for in any case, for the metrics, and shown when the caller wants it.
     wanted = bool(asked.stream_options and asked.stream_options.include_usage)
-    portions = await parts.models.stream({**payload, "stream_options": {"include_usage": True}}, tenant)
-    return EventStream(_passed_on(portions, decision, usage=wanted), decision)
+    answer = await going_on(lambda asking: parts.models.stream(asking, tenant), payload)
+    return EventStream(passed_through(answer, decision, usage=wanted), decision)
 
 
 def _understood(request: Request, body: bytes) -> ChatRequest:
@@ -90,19 +88,3 @@ def _understood(request: Request, body: bytes) -> ChatRequest:
         return ChatRequest.model_validate_json(body)
     except ValidationError as error:
         raise RequestValidationError(error.errors(include_url=False)) from error
-
-
-async def _passed_on(
-    portions: AsyncGenerator[list[Event], None], decision: Decision, *, usage: bool
-) -> AsyncGenerator[bytes, None]:
-    """The proxy's events as they are; the first with the decision."""
-    first = True
-    async with aclosing(portions):
-        async for portion in portions:
-            shown = [one for one in portion if usage or one.chunk.get("choices")]
-            told = [b"data: %s\n\n" % one.data for one in shown]
-            if first and shown:
-                told[0] = event({**shown[0].chunk, "metadata": decision.metadata()})
-                first = False
-            if told:
-                yield b"".join(told)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response, StreamingResponse
 
 from mesh_agents import metrics
-from mesh_agents.api.agentic import default_limits
+from mesh_agents.api.by_team import default_limits
 from mesh_agents.api.chat_models import MAX_MESSAGES, ChatMessage
 from mesh_agents.api.depends import Keyed, PartsDep, Tenant
 from mesh_agents.api.handlers import refusals

@@ -68,12 +68,35 @@ class EventStream(StreamingResponse):
         await send({"type": "http.response.body", "body": last})
 
 
-def chunk_of(model: str, delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
-    """A chunk of an answer that we make ourselves."""
+class Chunks:
+    """Makes the chunks of an answer that we write ourselves: one id, one time."""
+
+    def __init__(self, model: str) -> None:
+        """`model` answers."""
+        self._frame = {
+            "id": f"chatcmpl-{uuid.uuid4().hex}",
+            "object": "chat.completion.chunk",
+            "created": int(time.time()),
+            "model": model,
+        }
+
+    def delta(self, delta: dict[str, Any], finish: str | None = None, **more: Any) -> bytes:
+        """A part of the answer; `more` are fields beside OpenAI's."""
+        return event({**self._frame, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}], **more})
+
+    def usage(self, usage: dict[str, Any]) -> bytes:
+        """What the request used, the last chunk for those who want it."""
+        return event({**self._frame, "choices": [], "usage": usage})
+
+
+def completion(model: str, text: str, finish: str, usage: dict[str, Any], metadata: dict[str, Any]) -> dict[str, Any]:
+    """A whole answer that we write ourselves."""
     return {
         "id": f"chatcmpl-{uuid.uuid4().hex}",
-        "object": "chat.completion.chunk",
+        "object": "chat.completion",
         "created": int(time.time()),
         "model": model,
-        "choices": [{"index": 0, "delta": delta, "finish_reason": finish}],
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish}],
+        "usage": usage,
+        "metadata": metadata,
     }

@@ -8,12 +8,15 @@ from functools import partial
 from typing import Any, Final
 
 from mesh_agents import metrics
+from mesh_agents.conversation.budget import background
+from mesh_agents.conversation.render import as_transcript
+from mesh_agents.conversation.turns import conversation_of
 from mesh_agents.graph import prompts
 from mesh_agents.graph.effects import Effects
 from mesh_agents.graph.monitor import fingerprint, verdict
 from mesh_agents.graph.said import Said
+from mesh_agents.graph.speaker import Speaker
 from mesh_agents.graph.state import Note, RunState, Step, Usage
-from mesh_agents.llm.client import Completion, ModelClient
 from mesh_agents.routing.choice import choose
 from mesh_agents.routing.router import Router
 from mesh_agents.routing.routes import MODELS, Route
@@ -36,12 +39,15 @@ _MODEL_OF: Final = {"research": "claude_sonnet", "coder": "claude_sonnet", "anal
 class Nodes:
     """What the nodes work with."""
 
-    def __init__(self, router: Router, client: ModelClient, toolbox: Toolbox, effects: Effects) -> None:
-        """Keep the parts."""
+    def __init__(
+        self, router: Router, speaker: Speaker, toolbox: Toolbox, effects: Effects, conversation_tokens: int
+    ) -> None:
+        """Keep the parts; `conversation_tokens` of the conversation are told to each model."""
         self._router = router
-        self._client = client
+        self._speaker = speaker
         self._toolbox = toolbox
         self._effects = effects
+        self._tokens = conversation_tokens
 
     async def route(self, state: RunState) -> RunState:
         """Router: by which route, and why. Everything but `multi_step` is a plan of one step."""
@@ -56,7 +62,7 @@ class Nodes:
             "plan": plan,
             "cursor": 0,
             "talk": [],
-            "usage": Usage(steps=0, tokens=0, usd=0.0),
+            "usage": Usage(steps=0, tokens=0, usd=0.0, prompt_tokens=0, completion_tokens=0),
             "seen": [],
             "stop": None,
         }
@@ -66,9 +72,8 @@ class Nodes:
         request = prompts.request_text(state["messages"])
         files = len(attachments(state["messages"]))
         told = f"{request}\n\n({files} attached file(s))" if files else request
-        answer = await self._call(
-            state, state["decision"]["model"], [prompts.system(prompts.PLANNER), {"role": "user", "content": told}]
-        )
+        messages = self._told(state, prompts.PLANNER, told)
+        answer = await self._call(state, state["decision"]["model"], messages)
         if answer is None:
             return _OUT_OF_TIME
         said, usage = answer
@@ -84,13 +89,12 @@ class Nodes:
         files = attachments(state["messages"])
         several = len(state["plan"]) > 1
         model = _MODEL_OF[step["worker"]] if several else state["decision"]["model"]
-        messages = [
-            prompts.system(prompts.WORKER_RULES[step["worker"]]),
-            prompts.brief(step, prompts.request_text(state["messages"]), state.get("notes", []), len(files)),
-            *state["talk"],
-        ]
+        brief = prompts.brief(step, prompts.request_text(state["messages"]), state.get("notes", []), len(files))
+        told = self._told(state, prompts.WORKER_RULES[step["worker"]], brief, answers=not several)
+        messages = [*told, *state["talk"]]
         tools = [SPECS[name] for name in granted(step) if files or "attachment" not in _arguments(name)]
-        answer = await self._call(state, model, messages, tools)
+        # Without tools, what the only worker says is the answer.
+        answer = await self._call(state, model, messages, tools, aloud=not several and not tools)
         if answer is None:
             return _OUT_OF_TIME
         said, usage = answer
@@ -143,17 +147,40 @@ class Nodes:
         request = prompts.request_text(state["messages"])
         results = [prompts.quoted(f"Result of {n['worker']} ({n['task']})", n["text"]) for n in notes]
         content = "\n\n".join([f"The user's request: {request}", *results])
-        messages = [prompts.system(prompts.CONCLUDE), {"role": "user", "content": content}]
-        answer = await self._call(state, MODELS[Route.MULTI_STEP], messages)
+        messages = self._told(state, prompts.CONCLUDE, content, answers=True)
+        answer = await self._call(state, MODELS[Route.MULTI_STEP], messages, aloud=True)
         if answer is None:
             return {**_OUT_OF_TIME, "answer": together}
         said, usage = answer
         return {"answer": said.text, "usage": usage}
 
+    def _told(self, state: RunState, rules: str, task: str, *, answers: bool = False) -> list[dict[str, Any]]:
+        """The messages of a call: the rules with those of the caller's application, the conversation, what to do.
+
+        `answers`: what is said is the answer itself, of which the caller may have written the beginning.
+        """
+        conversation = conversation_of(state["messages"])
+        task = prompts.to_go_on(task, conversation.begun if answers else "")
+        earlier = as_transcript(background(conversation, self._tokens))
+        content = f"The conversation so far:\n\n{earlier}\n\n{task}" if earlier else task
+        return [
+            prompts.system(prompts.with_rules_of(conversation.rules, rules)),
+            {"role": "user", "content": content},
+        ]
+
     async def _call(
-        self, state: RunState, model: str, messages: list[dict[str, Any]], tools: list[dict[str, Any]] | None = None
+        self,
+        state: RunState,
+        model: str,
+        messages: list[dict[str, Any]],
+        tools: list[dict[str, Any]] | None = None,
+        *,
+        aloud: bool = False,
     ) -> tuple[Said, Usage] | None:
-        """What a model says, and what the run has spent with it; None: the run's time is over before."""
+        """What a model says, and what the run has spent with it; None: the run's time is over before.
+
+        `aloud`: the caller hears it word by word, where there is one who listens.
+        """
         left = state["limits"]["tokens"] - state["usage"]["tokens"]
         payload: dict[str, Any] = {
             "model": model,
@@ -164,10 +191,10 @@ class Nodes:
             payload["tools"] = tools
         try:
             async with _rest_of_time(state):
-                done = await self._client.complete(payload, state["tenant"])
+                said, used, usd = await self._speaker.answer(payload, state["tenant"], aloud=aloud)
         except OutOfTimeError:
             return None
-        return Said.of(done.message), _spent(state, done)
+        return said, _spent(state["usage"], used, usd)
 
 
 class OutOfTimeError(Exception):
@@ -208,10 +235,11 @@ def _arguments(name: str) -> dict[str, Any]:
     return properties
 
 
-def _spent(state: RunState, done: Completion) -> Usage:
-    usage = state["usage"]
+def _spent(before: Usage, used: dict[str, Any], usd: float) -> Usage:
     return Usage(
-        steps=usage["steps"] + 1,
-        tokens=usage["tokens"] + done.tokens_in + done.tokens_out,
-        usd=usage["usd"] + done.usd,
+        steps=before["steps"] + 1,
+        tokens=before["tokens"] + used["total_tokens"],
+        usd=before["usd"] + usd,
+        prompt_tokens=before.get("prompt_tokens", 0) + used["prompt_tokens"],
+        completion_tokens=before.get("completion_tokens", 0) + used["completion_tokens"],
     )

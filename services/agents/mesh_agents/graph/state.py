@@ -29,6 +29,9 @@ class Usage(TypedDict):
     steps: int
     tokens: int
     usd: float
+    prompt_tokens: NotRequired[int]
+    completion_tokens: NotRequired[int]
+    """Not in the checkpoints of runs that began before they were counted apart."""
 
 
 class Limits(TypedDict):

@@ -9,7 +9,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -19,8 +19,9 @@ import aiohttp
 from mesh_agents import metrics
 from mesh_agents.config import Settings
 from mesh_agents.errors import ApiError, unavailable
-from mesh_agents.llm.events import BrokenError, Event, Reader, Usage, cut, message
+from mesh_agents.llm.events import BrokenError, Event, Reader, cut, message
 from mesh_agents.llm.prices import Prices
+from mesh_agents.llm.usage import Usage, counted, together, tokens
 from mesh_agents.logs import request_id
 
 PATH: Final = "/v1/chat/completions"
@@ -30,8 +31,6 @@ goes to another one."""
 _LOG: Final = logging.getLogger(__name__)
 _OK: Final = 200
 _AWAY: Final = (aiohttp.ClientError, TimeoutError, OSError)
-_CHARACTERS: Final = 4
-"""Of a token, about."""
 
 T = TypeVar("T")
 
@@ -55,13 +54,16 @@ class Completion:
     """A whole answer."""
 
     body: dict[str, Any]
-    """As the proxy sent it."""
+    """As the proxy sent it; its usage with what was spent on answers that broke before it."""
     model: str
-    tokens_in: int
-    tokens_out: int
-    """With what was spent on answers that broke before it."""
     usd: float
     """By our price list."""
+
+    @property
+    def usage(self) -> dict[str, Any]:
+        """What it used, under OpenAI's names."""
+        usage: dict[str, Any] = self.body["usage"]
+        return usage
 
     @property
     def message(self) -> dict[str, Any]:
@@ -74,6 +76,32 @@ class Completion:
         """Its text."""
         content = self.message.get("content")
         return content if isinstance(content, str) else ""
+
+
+class Streamed:
+    """An answer that comes in portions: those events that each read from the network brings."""
+
+    def __init__(self, portions: AsyncGenerator[list[Event], None], reader: Reader, payload: Mapping[str, Any]) -> None:
+        """`reader` reads what `portions` yields."""
+        self._portions = portions
+        self._reader = reader
+        self._payload = payload
+        self.broken: list[Usage] = []
+        """What answers used that broke before this one."""
+
+    def __aiter__(self) -> AsyncIterator[list[Event]]:
+        """The portions; raises `ApiError` when the answer breaks."""
+        return self._portions
+
+    async def aclose(self) -> None:
+        """End the call."""
+        await self._portions.aclose()
+
+    @property
+    def usage(self) -> dict[str, Any]:
+        """What it used until now, and what was spent on answers that broke before it."""
+        own = counted(self._reader.usage, self._payload, self._reader.characters)
+        return together([*self.broken, own])
 
 
 class ModelClient:
@@ -98,24 +126,25 @@ class ModelClient:
 
         """
         model = str(payload["model"])
-        body, used = await self._persistently(model, lambda: self._whole(payload, user))
-        pairs = [_tokens(usage) for usage in (*used, body.get("usage"))]
-        return Completion(
-            body=body,
-            model=model,
-            tokens_in=sum(pair[0] for pair in pairs),
-            tokens_out=sum(pair[1] for pair in pairs),
-            usd=sum(self._prices.cost(model, *pair) for pair in pairs),
-        )
+        body, broken = await self._persistently(model, lambda: self._whole(payload, user))
+        usage = together([*broken, body["usage"]])
+        return Completion(body={**body, "usage": usage}, model=model, usd=self.usd(model, usage))
 
-    async def stream(self, payload: Mapping[str, Any], user: str) -> AsyncGenerator[list[Event], None]:
+    async def stream(self, payload: Mapping[str, Any], user: str) -> Streamed:
         """The events of an answer, in the portions in which they come, after the first that says something.
 
         Await it: until then an error is raised here, so that the caller can still answer with a status. Iterating
         raises `ApiError` when the answer breaks.
         """
-        portions, _ = await self._persistently(str(payload["model"]), lambda: self._begun(payload, user))
-        return portions
+        # Usage is asked for in any case, for the metrics.
+        asked = {**payload, "stream": True, "stream_options": {"include_usage": True}}
+        answer, broken = await self._persistently(str(payload["model"]), lambda: self._begun(asked, user))
+        answer.broken = broken
+        return answer
+
+    def usd(self, model: str, usage: Usage) -> float:
+        """What a call costs by our price list."""
+        return self._prices.cost(model, *tokens(usage))
 
     async def _persistently(self, model: str, ask: Callable[[], Awaitable[T]]) -> tuple[T, list[Usage]]:
         """What `ask` answers, and what answers used that broke before it.
@@ -141,19 +170,21 @@ class ModelClient:
         _raise_for(response.status, content, model)
         try:
             body: dict[str, Any] = json.loads(content)
-            body["choices"][0]["message"]["role"]
+            said = body["choices"][0]["message"]
+            said["role"]
         except (ValueError, LookupError, TypeError, RecursionError) as error:
             broken = BrokenError("the model proxy's answer is malformed", "upstream_malformed")
             raise self._broken(broken, payload, "malformed") from error
         metrics.MODEL_CALLS.labels(model, "ok").inc()
-        self._count(model, body.get("usage"))
+        body["usage"] = counted(body.get("usage"), payload, len(str(said.get("content") or "")))
+        self._count(model, body["usage"])
         return body
 
-    async def _begun(self, payload: Mapping[str, Any], user: str) -> AsyncGenerator[list[Event], None]:
+    async def _begun(self, payload: Mapping[str, Any], user: str) -> Streamed:
         """An answer that has said something, none of which was passed on yet."""
         model = str(payload["model"])
         start = time.perf_counter()
-        response = await self._post({**payload, "stream": True}, user)
+        response = await self._post(payload, user)
         reader = Reader()
         portions = self._portions(response, reader, payload)
         try:
@@ -167,7 +198,7 @@ class ModelClient:
             response.close()
             raise
         metrics.FIRST_TOKEN_SECONDS.labels(model).observe(time.perf_counter() - start)
-        return _with_first(held, portions)
+        return Streamed(_with_first(held, portions), reader, payload)
 
     async def _portions(
         self, response: aiohttp.ClientResponse, reader: Reader, payload: Mapping[str, Any]
@@ -195,7 +226,7 @@ class ModelClient:
         if reader.failure:
             raise self._broken(reader.failure, payload, "cut", reader)
         metrics.MODEL_CALLS.labels(model, "ok").inc()
-        self._count(model, reader.usage)
+        self._count(model, counted(reader.usage, payload, reader.characters))
 
     async def _post(self, payload: Mapping[str, Any], user: str) -> aiohttp.ClientResponse:
         """The answer's beginning; who asks closes it.
@@ -240,12 +271,12 @@ class ModelClient:
         """Note a call whose answer did not come to its end. It costs all the same, and mostly nobody says what."""
         model = str(payload["model"])
         metrics.MODEL_CALLS.labels(model, outcome).inc()
-        used = (reader and reader.usage) or _guess(payload, reader.characters if reader else 0)
+        used = counted(reader and reader.usage, payload, reader.characters if reader else 0)
         self._count(model, used)
         return used
 
-    def _count(self, model: str, usage: Any) -> None:
-        tokens_in, tokens_out = _tokens(usage)
+    def _count(self, model: str, usage: Usage) -> None:
+        tokens_in, tokens_out = tokens(usage)
         metrics.TOKENS.labels(model, "in").inc(tokens_in)
         metrics.TOKENS.labels(model, "out").inc(tokens_out)
         metrics.COST_USD.labels(model).inc(self._prices.cost(model, tokens_in, tokens_out))
@@ -262,29 +293,6 @@ async def _with_first(first: list[Event], rest: AsyncGenerator[list[Event], None
             yield portion
     finally:
         await rest.aclose()
-
-
-def _tokens(usage: Any) -> tuple[int, int]:
-    given = usage if isinstance(usage, dict) else {}
-    read, written = (given.get(name) for name in ("prompt_tokens", "completion_tokens"))
-    return _amount(read), _amount(written)
-
-
-def _amount(value: Any) -> int:
-    return max(0, value) if isinstance(value, int) else 0
-
-
-def _guess(payload: Mapping[str, Any], said: int) -> Usage:
-    """By the length of what was asked and said."""
-    asked = sum(len(text) for message in payload["messages"] for text in _texts(message.get("content")))
-    return {"prompt_tokens": -(-asked // _CHARACTERS), "completion_tokens": -(-said // _CHARACTERS)}
-
-
-def _texts(content: Any) -> Iterator[str]:
-    if isinstance(content, str):
-        yield content
-    elif isinstance(content, list):
-        yield from (str(part.get("text") or "") for part in content)
 
 
 def _upstream(message: str, code: str) -> ApiError:

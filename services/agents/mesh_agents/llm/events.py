@@ -1,14 +1,12 @@
 """The events of a streamed answer, and whether it is whole."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from mesh_agents.errors import ApiError
+from mesh_agents.llm.usage import Usage
 
-Usage = Mapping[str, Any]
-"""Tokens, under OpenAI's names."""
 _END: Final = b"[DONE]"
 
 

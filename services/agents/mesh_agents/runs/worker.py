@@ -23,6 +23,7 @@ from mesh_agents.errors import ApiError
 from mesh_agents.graph.build import build
 from mesh_agents.graph.effects import Journal
 from mesh_agents.graph.nodes import Nodes
+from mesh_agents.graph.speaker import Speaker
 from mesh_agents.parts import Parts, make_parts
 from mesh_agents.runs.execute import Executor
 from mesh_agents.runs.queue import TASK, idle_milliseconds
@@ -41,7 +42,8 @@ async def work(settings: Settings) -> None:
     async with make_parts(settings) as parts:
         await migrate_when_there(parts.pool)
         owner = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        nodes = Nodes(parts.router, parts.models, parts.toolbox, Journal(parts.pool))
+        speaker = Speaker(parts.models)
+        nodes = Nodes(parts.router, speaker, parts.toolbox, Journal(parts.pool), settings.conversation_tokens)
         executor = Executor(parts.runs, build(nodes, AsyncPostgresSaver(parts.pool)), owner, settings.lease_seconds)
         parts.broker.register_task(_task(executor), task_name=TASK)
         jobs = [

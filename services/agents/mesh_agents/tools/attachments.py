@@ -40,6 +40,11 @@ def attachments(messages: Sequence[dict[str, Any]]) -> list[Attachment]:
     return found
 
 
+def is_attachment(part: dict[str, Any]) -> bool:
+    """Whether a part of a message counts among them."""
+    return _file(part, 1) is not None
+
+
 def _file(part: dict[str, Any], number: int) -> Attachment | None:
     match part:
         case {"type": "image_url", "image_url": {"url": str(url)}} if url.startswith("data:"):
