@@ -1,4 +1,4 @@
-"""`/v1/chat/completions` and `/v1/models`: the way in for every OpenAI client."""
+"""`/v1/chat/completions`: the way in for every OpenAI client."""
 
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
@@ -12,14 +12,14 @@ from starlette.responses import Response
 
 from mesh_agents.api.agentic import agentic
 from mesh_agents.api.chat_models import ChatRequest
-from mesh_agents.api.depends import Keyed, PartsDep, Tenant, tenant_of
+from mesh_agents.api.depends import PartsDep, Tenant, tenant_of
 from mesh_agents.api.handlers import refusals
 from mesh_agents.api.leaving import while_there
 from mesh_agents.api.sse import EventStream, event, whole
 from mesh_agents.errors import ApiError
 from mesh_agents.graph.prompts import request_text
 from mesh_agents.llm.events import Event
-from mesh_agents.routing.choice import OFFERED, choose, wishes
+from mesh_agents.routing.choice import choose, wishes
 from mesh_agents.routing.router import Decision
 from mesh_agents.routing.routes import Route
 
@@ -39,18 +39,8 @@ class _Straight(APIRoute):
         return handle
 
 
-router = APIRouter(prefix="/v1", tags=["chat"], route_class=Keyed)
 straight = APIRouter(prefix="/v1", tags=["chat"], route_class=_Straight)
 _AGENTIC: Final = (Route.SEARCH, Route.MULTI_STEP)
-
-
-@router.get("/models", responses=refusals())
-async def models(_tenant: Tenant) -> dict[str, Any]:
-    """What `model` may hold: `auto`, the routes, and the models behind them."""
-    return {
-        "object": "list",
-        "data": [{"id": str(name), "object": "model", "created": 0, "owned_by": "agentic-mesh"} for name in OFFERED],
-    }
 
 
 @straight.post(
@@ -72,6 +62,7 @@ async def completions(asked: ChatRequest, parts: PartsDep, tenant: Tenant) -> Re
                 400, f"n and tools do not go with the route {decision.route}", code="unsupported_parameter", param="n"
             )
         return await agentic(parts, asked, messages, decision, tenant)
+    asked.fits(decision.model)
     # A caller with tools of its own leads the conversation itself: it gets the model, not our agents.
     payload = {**asked.parameters(), "model": decision.model, "messages": messages}
     if not asked.stream:
