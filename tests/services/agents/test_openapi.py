@@ -49,7 +49,7 @@ def test_fuzzed_from_its_description(base_url: str, upstream: StandIn, tmp_path:
     """Whatever is sent, no answer is a 5xx of ours or of a shape that is not described."""
     done = subprocess.run(
         [
-            str(Path(sys.executable).parent / "schemathesis"),
+            *(sys.executable, "-m", "schemathesis.cli"),
             "run",
             str(COMMITTED),
             f"--url={base_url}",
