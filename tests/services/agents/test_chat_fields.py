@@ -4,7 +4,8 @@ from typing import Any, get_type_hints
 
 import openai
 import pytest
-from mesh_agents.api.chat_fields import FIELDS, MODEL_ONLY, PASSED_ON, Fate
+from mesh_agents.api.chat_fields import FIELDS, MODEL_ONLY, PASSED_ON
+from mesh_agents.api.fields import Fate
 from openai.types.chat import completion_create_params as official
 
 from tests.services.agents.stand_in import StandIn

@@ -6,32 +6,10 @@ are not for callers.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, Final
 
+from mesh_agents.api.fields import Fate, Field, answered, refuse_fields, refused, unsupported
 from mesh_agents.errors import ApiError
-
-
-class Fate(StrEnum):
-    """What becomes of a field."""
-
-    PASSED = "passed"
-    """The model gets it; the proxy leaves out what a model's provider does not know, unless `MODEL_ONLY` says so."""
-    ANSWERED = "answered"
-    """Honoured here, or asking for what is so anyway."""
-    REFUSED = "refused"
-
-
-@dataclass(frozen=True)
-class Field:
-    """A field's fate; `why` is for readers, and what a caller is told where it is refused."""
-
-    fate: Fate
-    why: str = ""
-    harmless: Callable[[Any], bool] = lambda value: value is None
-    """Of a refused one: the values that ask for nothing special."""
-
 
 _PASSED: Final = Field(Fate.PASSED)
 _ONE_TIER: Final = "there is one tier of service; every value gets it"
@@ -39,56 +17,47 @@ _TENANT: Final = "the proxy is told the caller's tenant instead, which comes fro
 _CACHE: Final = "a hint for a provider's cache; the proxy sets up caching by itself"
 _FUNCTIONS: Final = "functions and function_call are no longer supported; use tools and tool_choice"
 
-
-def _refused(why: str, harmless: Callable[[Any], bool] = lambda value: value is None) -> Field:
-    return Field(Fate.REFUSED, why, harmless)
-
-
-def _answered(why: str) -> Field:
-    return Field(Fate.ANSWERED, why)
-
-
 FIELDS: Final[Mapping[str, Field]] = {
-    "audio": _refused("answers are text; have one spoken at /v1/audio/speech"),
+    "audio": refused("answers are text; have one spoken at /v1/audio/speech"),
     "frequency_penalty": _PASSED,
-    "function_call": _refused(_FUNCTIONS),
-    "functions": _refused(_FUNCTIONS, lambda value: not value),
+    "function_call": refused(_FUNCTIONS),
+    "functions": refused(_FUNCTIONS, lambda value: not value),
     "logit_bias": _PASSED,
     "logprobs": _PASSED,
     "max_completion_tokens": _PASSED,
     "max_tokens": _PASSED,
-    "messages": _answered("of every role, with text, image, audio and file parts"),
-    "metadata": _answered("`route` forces a route; the rest is taken and ignored"),
-    "modalities": _refused(
+    "messages": answered("of every role, with text, image, audio and file parts"),
+    "metadata": answered("`route` forces a route; the rest is taken and ignored"),
+    "modalities": refused(
         "answers are text: leave modalities out or send ['text']; have an answer spoken at /v1/audio/speech",
         lambda value: value in (None, [], ["text"]),
     ),
-    "model": _answered("`auto`, a route or a model of /v1/models"),
-    "moderation": _refused("answers are not moderated here; leave moderation out"),
+    "model": answered("`auto`, a route or a model of /v1/models"),
+    "moderation": refused("answers are not moderated here; leave moderation out"),
     "n": _PASSED,
     "parallel_tool_calls": _PASSED,
-    "prediction": _answered("only makes an answer faster, and none of the models makes use of it"),
+    "prediction": answered("only makes an answer faster, and none of the models makes use of it"),
     "presence_penalty": _PASSED,
-    "prompt_cache_key": _answered(_CACHE),
-    "prompt_cache_options": _answered(_CACHE),
-    "prompt_cache_retention": _answered(_CACHE),
+    "prompt_cache_key": answered(_CACHE),
+    "prompt_cache_options": answered(_CACHE),
+    "prompt_cache_retention": answered(_CACHE),
     "reasoning_effort": _PASSED,
     "response_format": _PASSED,
-    "safety_identifier": _answered(_TENANT),
+    "safety_identifier": answered(_TENANT),
     "seed": _PASSED,
-    "service_tier": _answered(_ONE_TIER),
+    "service_tier": answered(_ONE_TIER),
     "stop": _PASSED,
-    "store": _answered("nothing of a chat is stored; /v1/runs keeps its results"),
-    "stream": _answered("server-sent events"),
-    "stream_options": _answered("include_usage; no obfuscation is ever added"),
+    "store": answered("nothing of a chat is stored; /v1/runs keeps its results"),
+    "stream": answered("server-sent events"),
+    "stream_options": answered("include_usage; no obfuscation is ever added"),
     "temperature": _PASSED,
     "tool_choice": _PASSED,
     "tools": _PASSED,
     "top_logprobs": _PASSED,
     "top_p": _PASSED,
-    "user": _answered(_TENANT),
+    "user": answered(_TENANT),
     "verbosity": _PASSED,
-    "web_search_options": _refused("no model searches the web here; give it a tool of yours that does"),
+    "web_search_options": refused("no model searches the web here; give it a tool of yours that does"),
 }
 """Every field of OpenAI's request."""
 
@@ -124,10 +93,7 @@ def refuse(given: Mapping[str, Any]) -> None:
     if path := _NOT_CHAT.get(given.get("model", "")):
         told = f"{given['model']} does not chat; it is for {path}"
         raise ApiError(400, told, code="model_not_supported", param="model")
-    for name, value in given.items():
-        field = FIELDS.get(name)
-        if field and field.fate is Fate.REFUSED and not field.harmless(value):
-            raise unsupported(name, field.why)
+    refuse_fields(FIELDS, given)
     if given.get("tools") or given.get("tool_choice") in (None, "none", "auto"):
         return
     raise ApiError(400, "tool_choice needs tools to choose from", code="invalid_value", param="tool_choice")
@@ -158,8 +124,3 @@ def parameters(given: Mapping[str, Any]) -> dict[str, Any]:
     if not told.get("logprobs"):
         told.pop("top_logprobs", None)
     return told
-
-
-def unsupported(name: str, why: str) -> ApiError:
-    """400 for a field that has no place here."""
-    return ApiError(400, why, code="unsupported_parameter", param=name)
