@@ -89,6 +89,8 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(default=30, gt=0)
     """How long a worker may be silent until another takes its run over."""
     max_body_mib: int = Field(default=32, ge=1)
+    max_files_mib_of_tenant: int = Field(default=2048, ge=1)
+    """Of the files that one tenant has sent to `/v1/files`; they lie in Postgres."""
     first_token_seconds: float = Field(default=120, gt=0)
     idle_stream_seconds: float = Field(default=120, gt=0)
     whole_answer_seconds: float = Field(default=600, gt=0)

@@ -13,12 +13,14 @@ from starlette.responses import Response
 from mesh_agents.api.agentic import agentic
 from mesh_agents.api.chat_models import ChatRequest
 from mesh_agents.api.depends import PartsDep, Tenant, tenant_of
+from mesh_agents.api.file_ids import put_in
 from mesh_agents.api.handlers import refusals
 from mesh_agents.api.leaving import while_there
 from mesh_agents.api.sse import EventStream, event, whole
 from mesh_agents.errors import ApiError
 from mesh_agents.graph.prompts import request_text
 from mesh_agents.llm.events import Event
+from mesh_agents.parts import Parts
 from mesh_agents.routing.choice import choose, wishes
 from mesh_agents.routing.router import Decision
 from mesh_agents.routing.routes import Route
@@ -33,8 +35,10 @@ class _Straight(APIRoute):
         async def handle(request: Request) -> Response:
             tenant = tenant_of(request)
             asked = _understood(request, await request.body())
+            parts: Parts = request.app.state.parts
             async with while_there(request.receive):
-                return await completions(asked, request.app.state.parts, tenant)
+                await put_in(parts.filing.files, tenant, asked.messages, parts.settings.max_body_mib << 20)
+                return await completions(asked, parts, tenant)
 
         return handle
 
