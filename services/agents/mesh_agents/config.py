@@ -92,6 +92,8 @@ class Settings(BaseSettings):
     """Of a conversation, beside the request itself, that a model of the agents is told; the middle of a longer one is
     left out."""
     max_body_mib: int = Field(default=32, ge=1)
+    max_files_mib_of_tenant: int = Field(default=2048, ge=1)
+    """Of the files that one tenant has sent to `/v1/files`; they lie in Postgres."""
     first_token_seconds: float = Field(default=120, gt=0)
     idle_stream_seconds: float = Field(default=120, gt=0)
     whole_answer_seconds: float = Field(default=600, gt=0)

@@ -11,6 +11,7 @@ from taskiq_redis import RedisStreamBroker
 
 from mesh_agents.config import Settings
 from mesh_agents.db import Pool, make_pool
+from mesh_agents.filed.attaching import Filing
 from mesh_agents.llm.client import ModelClient, model_session
 from mesh_agents.rag.answer import Searcher
 from mesh_agents.rag.embed import Embedder
@@ -38,6 +39,7 @@ class Parts:
     models: ModelClient
     searcher: Searcher
     ingester: Ingester
+    filing: Filing
     registry: Registry
     toolbox: Toolbox
 
@@ -86,6 +88,9 @@ async def make_parts(
         store = VectorStore(settings, writer, reader)
         registry = Registry(pool)
         searcher = Searcher.make(settings, embedder, store)
+        ingester = Ingester(embedder, ocr, store, registry, settings.embedding_model)
+        filing = Filing(pool, ingester, settings.lease_seconds, settings.max_files_mib_of_tenant << 20)
+        stack.push_async_callback(filing.stop)
         yield Parts(
             settings=settings,
             http=http,
@@ -96,7 +101,8 @@ async def make_parts(
             router=Router.load(),
             models=ModelClient(settings, session),
             searcher=searcher,
-            ingester=Ingester(embedder, ocr, store, registry, settings.embedding_model),
+            ingester=ingester,
+            filing=filing,
             registry=registry,
             toolbox=Toolbox(settings, http, searcher, ocr),
         )

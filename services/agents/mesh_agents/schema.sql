@@ -58,3 +58,49 @@ CREATE TABLE IF NOT EXISTS effects (
     at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (run, key)
 );
+
+-- Files by OpenAI's API, as they were sent.
+CREATE TABLE IF NOT EXISTS files (
+    id text PRIMARY KEY,
+    tenant text NOT NULL,
+    filename text NOT NULL,
+    purpose text NOT NULL,
+    bytes bigint NOT NULL,
+    content bytea NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    expires_at timestamptz
+);
+CREATE OR REPLACE VIEW files_there AS
+    SELECT id, tenant, filename, purpose, bytes, created_at, expires_at FROM files
+    WHERE expires_at IS NULL OR expires_at > now();
+CREATE INDEX IF NOT EXISTS files_listed ON files (tenant, created_at, id);
+CREATE INDEX IF NOT EXISTS files_expire ON files (expires_at) WHERE expires_at IS NOT NULL;
+
+CREATE TABLE IF NOT EXISTS vector_stores (
+    id text PRIMARY KEY,
+    tenant text NOT NULL,
+    name text NOT NULL,
+    description text,
+    metadata jsonb NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    last_active_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX IF NOT EXISTS vector_stores_listed ON vector_stores (tenant, created_at, id);
+
+-- Each is a document of the tenant, which a search in the vector store is narrowed to.
+CREATE TABLE IF NOT EXISTS vector_store_files (
+    vector_store text NOT NULL REFERENCES vector_stores ON DELETE CASCADE,
+    file text NOT NULL REFERENCES files ON DELETE CASCADE,
+    batch text,
+    status text NOT NULL CHECK (status IN ('in_progress', 'completed', 'cancelled', 'failed')),
+    attributes jsonb NOT NULL,
+    error jsonb,
+    created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    -- When it was attached last; until `lease_until` one process takes it in, and `attempts` counts those that did.
+    since timestamptz NOT NULL DEFAULT clock_timestamp(),
+    lease_until timestamptz,
+    attempts integer NOT NULL DEFAULT 0,
+    PRIMARY KEY (vector_store, file)
+);
+CREATE INDEX IF NOT EXISTS vector_store_files_file ON vector_store_files (file);
+CREATE INDEX IF NOT EXISTS vector_store_files_open ON vector_store_files (since) WHERE status = 'in_progress';

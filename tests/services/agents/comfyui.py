@@ -45,6 +45,10 @@ class ComfyUI:
 
     prompts: list[str] = field(default_factory=list)
     """The positive texts, in order."""
+    graphs: list[dict[str, Any]] = field(default_factory=list)
+    """Those that were taken, in order."""
+    previews: list[str] = field(default_factory=list)
+    """What pictures were converted to."""
     dropped: list[str] = field(default_factory=list)
     history: dict[str, Any] = field(default_factory=dict)
     pictures: dict[str, bytes] = field(default_factory=dict)
@@ -74,6 +78,7 @@ class ComfyUI:
         name = str(uuid.uuid4())
         sampler = next(node for node in graph.values() if node["class_type"] == "KSampler")
         self.prompts.append(graph[sampler["inputs"]["positive"][0]]["inputs"]["text"])
+        self.graphs.append(graph)
         self.waiting[name] = self.polls
         self._finish(name, next(key for key, node in graph.items() if node["class_type"] == "SaveImage"))
         return JSONResponse({"prompt_id": name, "number": len(self.prompts), "node_errors": {}})
@@ -100,6 +105,11 @@ class ComfyUI:
         found = self.pictures.get(request.query_params.get("filename", ""))
         if found is None or request.query_params.get("type") != "output":
             return Response(status_code=404)
+        if preview := request.query_params.get("preview"):
+            # `view_image` in ComfyUI's server.py: a format, `webp` unless it is `jpeg`, and behind `;` a quality.
+            self.previews.append(preview)
+            kind = "jpeg" if preview.split(";")[0] == "jpeg" else "webp"
+            return Response(f"{kind} of ".encode() + found, media_type=f"image/{kind}")
         return Response(found, media_type="image/png")
 
     async def _queue(self, request: Request) -> Response:
@@ -123,4 +133,13 @@ def _faults(node: dict[str, Any], graph: dict[str, Any]) -> dict[str, Any] | Non
     if kind == "CheckpointLoaderSimple" and inputs.get("ckpt_name") not in CHECKPOINTS:
         details = f"ckpt_name: {inputs.get('ckpt_name')!r} not in {list(CHECKPOINTS)}"
         errors.append(_error("value_not_in_list", "Value not in list", details))
+    if kind == "EmptyLatentImage":
+        # `nodes.py` of ComfyUI: INT with min 16 and max 16384 (MAX_RESOLUTION); a step is not checked.
+        sides = {side: inputs.get(side, 0) for side in ("width", "height")}
+        errors += [
+            _error("value_smaller_than_min", "Value smaller than min of 16", n) for n, v in sides.items() if v < 16
+        ]
+        errors += [
+            _error("value_bigger_than_max", "Value bigger than max of 16384", n) for n, v in sides.items() if v > 16384
+        ]
     return {"errors": errors, "dependent_outputs": ["9"], "class_type": kind} if errors else None

@@ -9,7 +9,19 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from qdrant_client import AsyncQdrantClient
 
-from mesh_agents.api import chat, documents, handlers, health, runs
+from mesh_agents.api import (
+    chat,
+    documents,
+    files,
+    handlers,
+    health,
+    images,
+    links,
+    models,
+    runs,
+    vector_store_files,
+    vector_stores,
+)
 from mesh_agents.api.middleware import Edge
 from mesh_agents.auth import Keys
 from mesh_agents.config import Settings
@@ -45,10 +57,15 @@ def make_app(settings: Settings, vectors: tuple[AsyncQdrantClient, AsyncQdrantCl
         redoc_url=None,
         openapi_url=None,
     )
+    app.state.links = links.Links.load(settings)
     app.state.keys = Keys.load(settings)
-    handlers.install(app)
     # Looked through in this order: what is asked most is first.
-    for router in (chat.straight, chat.router, runs.router, documents.router, health.router):
+    routers = (
+        *(chat.straight, models.router, runs.router, documents.router, images.router),
+        *(files.router, vector_stores.router, vector_store_files.router, health.router),
+    )
+    for router in routers:
         app.include_router(router)
+    handlers.install(app, [route for router in routers for route in router.routes])
     app.add_middleware(Edge, max_body=settings.max_body_mib * 1024 * 1024)
     return app

@@ -1,4 +1,4 @@
-"""`/v1/chat/completions` and `/v1/models`: the way in for every OpenAI client."""
+"""`/v1/chat/completions`: the way in for every OpenAI client."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
@@ -11,7 +11,8 @@ from starlette.responses import Response
 
 from mesh_agents.api.agentic import agentic
 from mesh_agents.api.chat_models import ChatRequest
-from mesh_agents.api.depends import Keyed, PartsDep, Tenant, tenant_of
+from mesh_agents.api.depends import PartsDep, Tenant, tenant_of
+from mesh_agents.api.file_ids import put_in
 from mesh_agents.api.handlers import refusals
 from mesh_agents.api.leaving import while_there
 from mesh_agents.api.pass_through import passed_through
@@ -19,7 +20,8 @@ from mesh_agents.api.prefill import going_on
 from mesh_agents.api.sse import EventStream, whole
 from mesh_agents.errors import ApiError
 from mesh_agents.graph.prompts import request_text
-from mesh_agents.routing.choice import OFFERED, choose, wishes
+from mesh_agents.parts import Parts
+from mesh_agents.routing.choice import choose, wishes
 from mesh_agents.routing.routes import Route
 
 
@@ -32,24 +34,16 @@ class _Straight(APIRoute):
         async def handle(request: Request) -> Response:
             tenant = tenant_of(request)
             asked = _understood(request, await request.body())
+            parts: Parts = request.app.state.parts
             async with while_there(request.receive):
-                return await completions(asked, request.app.state.parts, tenant)
+                await put_in(parts.filing.files, tenant, asked.messages, parts.settings.max_body_mib << 20)
+                return await completions(asked, parts, tenant)
 
         return handle
 
 
-router = APIRouter(prefix="/v1", tags=["chat"], route_class=Keyed)
 straight = APIRouter(prefix="/v1", tags=["chat"], route_class=_Straight)
 _AGENTIC: Final = (Route.SEARCH, Route.MULTI_STEP)
-
-
-@router.get("/models", responses=refusals())
-async def models(_tenant: Tenant) -> dict[str, Any]:
-    """What `model` may hold: `auto`, the routes, and the models behind them."""
-    return {
-        "object": "list",
-        "data": [{"id": str(name), "object": "model", "created": 0, "owned_by": "agentic-mesh"} for name in OFFERED],
-    }
 
 
 @straight.post(
@@ -71,6 +65,7 @@ async def completions(asked: ChatRequest, parts: PartsDep, tenant: Tenant) -> Re
                 400, f"n and tools do not go with the route {decision.route}", code="unsupported_parameter", param="n"
             )
         return await agentic(parts, asked, messages, decision, tenant)
+    asked.fits(decision.model)
     # A caller with tools of its own leads the conversation itself: it gets the model, not our agents.
     payload = {**asked.parameters(), "model": decision.model, "messages": messages}
     if not asked.stream:

@@ -1,18 +1,11 @@
 """The chat protocol's request, as far as it is understood, and what is passed on to models."""
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-PASSED_ON: Final = frozenset(
-    {
-        "temperature", "top_p", "max_tokens", "max_completion_tokens", "stop", "n", "presence_penalty",
-        "frequency_penalty", "seed", "tools", "tool_choice", "parallel_tool_calls", "response_format", "logprobs",
-        "top_logprobs", "logit_bias", "reasoning_effort",
-    }
-)  # fmt: skip
-"""Parameters of the model. Others are left out: the proxy has some of its own, like another address or key for a model,
-that are not for callers."""
+from mesh_agents.api import chat_fields
+
 MAX_MESSAGES: Final = 2000
 
 
@@ -50,7 +43,7 @@ class ChatRequest(BaseModel):
     stream: bool | None = False
     stream_options: StreamOptions | None = None
     metadata: Annotated[
-        dict[str, str] | None, Field(description="`route` forces a route; the rest is ignored.", max_length=16)
+        dict[str, Any] | None, Field(description="`route` forces a route; the rest is ignored.", max_length=16)
     ] = None
     n: Annotated[int, Field(ge=1, le=8)] | None = None
     tools: list[dict[str, Any]] | None = None
@@ -65,5 +58,22 @@ class ChatRequest(BaseModel):
 
     def parameters(self) -> dict[str, Any]:
         """What is passed on to a model."""
-        given = self.model_dump(include=set(PASSED_ON), exclude_unset=True)
-        return {name: value for name, value in given.items() if value is not None}
+        return chat_fields.parameters(self._given())
+
+    def fits(self, model: str) -> None:
+        """Check that the model that was chosen can do what is asked.
+
+        Raises:
+            ApiError: 400, it cannot.
+
+        """
+        chat_fields.fit(model, self._given())
+
+    def _given(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.model_fields_set if name != "messages"}
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        """Refuse by name, with an `ApiError` that goes through to the caller, what has no place here."""
+        chat_fields.refuse(self._given())
+        return self

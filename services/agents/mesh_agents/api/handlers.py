@@ -1,14 +1,18 @@
 """Errors of every kind become OpenAI's shape."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
+from starlette.routing import BaseRoute
 
+from mesh_agents.api.depends import tenant_of
+from mesh_agents.api.unknown import Served, is_api, shaped
 from mesh_agents.errors import ApiError, ErrorResponse, failed
 
 _LOG: Final = logging.getLogger(__name__)
@@ -27,11 +31,11 @@ def answer(error: ApiError) -> JSONResponse:
     return JSONResponse(error.envelope(), error.status, headers)
 
 
-def install(app: FastAPI) -> None:
-    """Handle every kind of error."""
+def install(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
+    """Handle every kind of error; `routes` are what the app serves."""
     app.add_exception_handler(ApiError, _api)
     app.add_exception_handler(RequestValidationError, _validation)
-    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(HTTPException, partial(_http, Served(routes)))
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -53,10 +57,17 @@ async def _validation(_request: Request, error: Exception) -> JSONResponse:
     return answer(ApiError(400, message, code="invalid_value", param=where or None))
 
 
-async def _http(_request: Request, error: Exception) -> JSONResponse:
+async def _http(served: Served, request: Request, error: Exception) -> JSONResponse:
     """Starlette's own: unknown path, wrong method, a body that cannot be parsed."""
     if not isinstance(error, HTTPException):
         raise error
+    path = request.url.path
+    if error.status_code in (404, 405) and is_api(path):
+        try:
+            tenant_of(request)
+        except ApiError as stranger:
+            return shaped(path, stranger, {"WWW-Authenticate": "Bearer"})
+        return shaped(path, *served.refusal(request.method, path))
     refusal = ApiError(error.status_code, str(error.detail).lower(), code=_CODES.get(error.status_code, "bad_request"))
     response = answer(refusal)
     headers: Mapping[str, str] = error.headers or {}

@@ -114,15 +114,20 @@ class VectorStore:
         limit: int,
         min_score: float,
         names: Sequence[words.Sparse] = (),
+        documents: Sequence[str] | None = None,
     ) -> list[Passage]:
-        """The published passages of a tenant that fit best by meaning and by words, best first.
+        """The published passages of a tenant that fit best by meaning and by words, best first; of some `documents`.
 
         A passage less similar than `min_score` is none, unless it is one of the few that hold one of `names`. Without
         words in `asked`, meaning decides.
         """
         depth = max(limit, _DEPTH)
         mine = models.Filter(
-            must=[_tenant(tenant), models.FieldCondition(key="published", match=models.MatchValue(value=True))]
+            must=[
+                _tenant(tenant),
+                models.FieldCondition(key="published", match=models.MatchValue(value=True)),
+                *_among(documents),
+            ]
         )
         # Named ones are looked for up to one too many, and only for their similarity, by which all are judged.
         alike = models.QueryRequest(query=vector, using=_MEANING, filter=mine, limit=depth, with_payload=True)
@@ -206,6 +211,12 @@ def _fused(key: models.ExtendedPointId, rankings: Sequence[Sequence[models.Exten
 
 def _tenant(tenant: str) -> models.FieldCondition:
     return models.FieldCondition(key="tenant", match=models.MatchValue(value=tenant))
+
+
+def _among(documents: Sequence[str] | None) -> list[models.Condition]:
+    if documents is None:
+        return []
+    return [models.FieldCondition(key="document", match=models.MatchAny(any=list(documents)))]
 
 
 def _document(tenant: str, document: str) -> list[models.Condition]:

@@ -103,6 +103,8 @@ async def _sweep(parts: Parts, every: float) -> None:
             metrics.WAITING.set(await parts.runs.waiting())
             if gone := await forget(parts.pool, parts.settings.keep_runs_days):
                 _LOG.info("old runs forgotten", extra={"count": gone})
+            parts.filing.kick()
+            await parts.filing.forget_expired()
         except (ApiError, RedisError, OSError):
             _LOG.warning("the sweep failed; it is tried again", exc_info=True)
         await asyncio.sleep(every)

@@ -4,6 +4,8 @@ import asyncio
 import json
 import secrets
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final, TypedDict
 
 import httpx
@@ -28,6 +30,16 @@ class Image(TypedDict):
     type: str
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """A picture that is to be made; sizes in pixels."""
+
+    prompt: str
+    width: int = 1024
+    height: int = 1024
+    steps: int = 20
+
+
 class ImageClient:
     """ComfyUI. It has no key of its own: the mesh decides who may call it."""
 
@@ -47,27 +59,37 @@ class ImageClient:
         """
         if not prompt.strip():
             raise ApiError(400, "the picture needs a description", code="no_prompt")
-        body = {"prompt": workflow(prompt[:4000], self._checkpoint), "client_id": secrets.token_hex(8)}
-        answer = await self._call("POST", "/prompt", json=body)
-        if answer.status_code == httpx.codes.BAD_REQUEST:
-            raise ApiError(502, f"{_WHAT} refused: {_refusal(answer)}", code="tool_failed")
-        name = str(_object(answer).get("prompt_id"))
-        try:
-            found = await self._outcome(name)
-        except BaseException:
-            # Nobody waits for it any more: what has not begun need not begin.
-            await self._drop(name)
-            raise
+        found = await self.pictures(Wanted(prompt[:4000]))
         return json.dumps({"images": found, "note": "the user gets them with the answer"})
 
-    async def view(self, image: Image) -> tuple[bytes, str]:
-        """The bytes and media type of an image that was made.
+    async def pictures(self, wanted: Wanted, count: int = 1) -> list[Image]:
+        """Make pictures, each of another seed; where they are kept, in order.
+
+        Raises:
+            ApiError: as `make`; 503 with the code `checkpoint_missing`: ComfyUI lacks the file that is configured.
+
+        """
+        names: list[str] = []
+        try:
+            # One job each: a batch would have to fit the GPU's memory as a whole.
+            for _ in range(count):
+                names.append(await self._queue(wanted))  # noqa: PERF401 - the first are wanted if a later one fails
+            end = time.monotonic() + self._seconds
+            return [image for name in names for image in await self._outcome(name, end)]
+        except BaseException:
+            # Nobody waits for them any more: what has not begun need not begin.
+            await self._drop(names)
+            raise
+
+    async def view(self, image: Image, preview: str | None = None) -> tuple[bytes, str]:
+        """The bytes and media type of an image that was made; `preview`, like `webp;90`, has it converted.
 
         Raises:
             ApiError: 404 ComfyUI has it no longer, 502 it is no image, 503 ComfyUI is away.
 
         """
-        answer = await self._call("GET", "/view", params=dict(image))
+        params = {**image, "preview": preview} if preview else {**image}
+        answer = await self._call("GET", "/view", params=params)
         if answer.status_code == httpx.codes.NOT_FOUND:
             raise ApiError(404, "the image is no longer there", code="image_not_found")
         media = answer.headers.get("content-type", "").partition(";")[0]
@@ -75,8 +97,14 @@ class ImageClient:
             raise ApiError(502, f"{_WHAT} answered with no image", code="tool_failed", kind="server_error")
         return answer.content, media
 
-    async def _outcome(self, name: str) -> list[Image]:
-        end = time.monotonic() + self._seconds
+    async def _queue(self, wanted: Wanted) -> str:
+        body = {"prompt": workflow(wanted, self._checkpoint), "client_id": secrets.token_hex(8)}
+        answer = await self._call("POST", "/prompt", json=body)
+        if answer.status_code == httpx.codes.BAD_REQUEST:
+            raise _refusal(answer, self._checkpoint)
+        return str(_object(answer).get("prompt_id"))
+
+    async def _outcome(self, name: str, end: float) -> list[Image]:
         while time.monotonic() < end:
             entry = _object(await self._call("GET", f"/history/{name}")).get(name)
             if entry is not None:
@@ -84,9 +112,10 @@ class ImageClient:
             await asyncio.sleep(_POLL_SECONDS)
         raise ApiError(504, f"{_WHAT} did not finish in {self._seconds:g} s", code="tool_timeout", kind="server_error")
 
-    async def _drop(self, name: str) -> None:
+    async def _drop(self, names: Sequence[str]) -> None:
         try:
-            await self._call("POST", "/queue", json={"delete": [name]})
+            if names:
+                await self._call("POST", "/queue", json={"delete": list(names)})
         except ApiError:
             return
 
@@ -102,13 +131,13 @@ class ImageClient:
         return answer
 
 
-def workflow(prompt: str, checkpoint: str) -> dict[str, Any]:
+def workflow(wanted: Wanted, checkpoint: str) -> dict[str, Any]:
     """ComfyUI's basic graph from text to image, in the form that its API takes."""
     return {
         "3": _node(
             "KSampler",
             seed=secrets.randbelow(2**53),
-            steps=20,
+            steps=wanted.steps,
             cfg=7.0,
             sampler_name="euler",
             scheduler="normal",
@@ -119,8 +148,8 @@ def workflow(prompt: str, checkpoint: str) -> dict[str, Any]:
             latent_image=["5", 0],
         ),
         "4": _node("CheckpointLoaderSimple", ckpt_name=checkpoint),
-        "5": _node("EmptyLatentImage", width=1024, height=1024, batch_size=1),
-        "6": _node("CLIPTextEncode", text=prompt, clip=["4", 1]),
+        "5": _node("EmptyLatentImage", width=wanted.width, height=wanted.height, batch_size=1),
+        "6": _node("CLIPTextEncode", text=wanted.prompt, clip=["4", 1]),
         "7": _node("CLIPTextEncode", text="", clip=["4", 1]),
         "8": _node("VAEDecode", samples=["3", 0], vae=["4", 2]),
         _SAVE: _node("SaveImage", filename_prefix="agents", images=["8", 0]),
@@ -160,13 +189,27 @@ def _failure(status: dict[str, Any]) -> str:
     return "it made no image"
 
 
-def _refusal(answer: httpx.Response) -> str:
+def _refusal(answer: httpx.Response, checkpoint: str) -> ApiError:
     """Why a workflow was not taken: the first node's fault says more than the whole's."""
     body = _object(answer)
     for node in (body.get("node_errors") or {}).values():
         for fault in node.get("errors") or ():
-            return f"{fault.get('message')}: {fault.get('details')}"[:300]
-    return str((body.get("error") or {}).get("message", "no reason given"))[:300]
+            told = f"{fault.get('message')}: {fault.get('details')}"[:300]
+            if fault.get("type") == "value_not_in_list" and str(fault.get("details")).startswith("ckpt_name"):
+                return _missing(checkpoint, told)
+            return ApiError(502, f"{_WHAT} refused: {told}", code="tool_failed", kind="server_error")
+    told = str((body.get("error") or {}).get("message", "no reason given"))[:300]
+    return ApiError(502, f"{_WHAT} refused: {told}", code="tool_failed", kind="server_error")
+
+
+def _missing(checkpoint: str, told: str) -> ApiError:
+    return ApiError(
+        503,
+        f"{_WHAT} has no checkpoint {checkpoint!r}: put that file into comfyui-data/models/checkpoints below the GPU"
+        f" node's data root, or name one that is there in the setting models.imageCheckpoint. ComfyUI said: {told}",
+        code="checkpoint_missing",
+        kind="server_error",
+    )
 
 
 def _object(answer: httpx.Response) -> dict[str, Any]:

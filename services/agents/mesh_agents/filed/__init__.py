@@ -1,0 +1,1 @@
+"""Files and vector stores, as OpenAI's clients know them, on top of documents."""
