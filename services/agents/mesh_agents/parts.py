@@ -9,6 +9,7 @@ import httpx
 from qdrant_client import AsyncQdrantClient
 from taskiq_redis import RedisStreamBroker
 
+from mesh_agents.attached.taking import Taker
 from mesh_agents.config import Settings
 from mesh_agents.db import Pool, make_pool
 from mesh_agents.llm.client import ModelClient, model_session
@@ -18,6 +19,7 @@ from mesh_agents.rag.ingest import Ingester
 from mesh_agents.rag.ocr import OcrClient
 from mesh_agents.rag.registry import Registry
 from mesh_agents.rag.store import VectorStore
+from mesh_agents.routing.abilities import Abilities
 from mesh_agents.routing.router import Router
 from mesh_agents.runs.queue import RunQueue, make_broker
 from mesh_agents.runs.store import RunStore
@@ -40,6 +42,7 @@ class Parts:
     ingester: Ingester
     registry: Registry
     toolbox: Toolbox
+    taker: Taker
 
 
 def qdrant_clients(settings: Settings) -> tuple[AsyncQdrantClient, AsyncQdrantClient]:
@@ -86,6 +89,8 @@ async def make_parts(
         store = VectorStore(settings, writer, reader)
         registry = Registry(pool)
         searcher = Searcher.make(settings, embedder, store)
+        toolbox = Toolbox(settings, http, searcher, ocr)
+        abilities = Abilities.parse(settings.abilities)
         yield Parts(
             settings=settings,
             http=http,
@@ -93,10 +98,11 @@ async def make_parts(
             broker=broker,
             queue=RunQueue(broker),
             runs=RunStore(pool, settings.lease_seconds),
-            router=Router.load(),
+            router=Router.load(abilities),
             models=ModelClient(settings, session),
             searcher=searcher,
             ingester=Ingester(embedder, ocr, store, registry, settings.embedding_model),
             registry=registry,
-            toolbox=Toolbox(settings, http, searcher, ocr),
+            toolbox=toolbox,
+            taker=Taker(toolbox, ocr, abilities),
         )

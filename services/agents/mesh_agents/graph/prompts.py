@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Sequence
 from typing import Any, Final
 
+from mesh_agents.attached.marks import own_words
 from mesh_agents.graph.state import Note, Step
 
 WORKERS: Final = ("research", "coder", "analyzer")
@@ -49,10 +50,10 @@ def system(rules: str) -> dict[str, Any]:
 
 
 def request_text(messages: Sequence[dict[str, Any]]) -> str:
-    """The text of the caller's last message."""
+    """The caller's own words in their last message, without what is attached to it."""
     for message in reversed(messages):
         if message.get("role") == "user":
-            return text_of(message.get("content"))
+            return own_words(message)
     return ""
 
 

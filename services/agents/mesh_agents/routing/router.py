@@ -9,12 +9,14 @@ import json
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from typing import Any, Final
 
+from mesh_agents.routing.abilities import Abilities
 from mesh_agents.routing.features import excerpt, features
 from mesh_agents.routing.routes import MODELS, Route
+from mesh_agents.routing.situation import Situation
 from mesh_agents.routing.wordpiece import pieces
 
 CLEAR: Final = 0.5
@@ -33,6 +35,12 @@ class Decision:
     reasons: tuple[str, ...]
     """What spoke for the route, strongest first."""
     milliseconds: float
+    attached: tuple[Mapping[str, Any], ...] = ()
+    """What became of the recordings and files of the request."""
+
+    def telling(self, attached: Sequence[Mapping[str, Any]]) -> "Decision":
+        """The same decision, whose metadata tells what became of attachments."""
+        return replace(self, attached=tuple(attached)) if attached else self
 
     def metadata(self) -> dict[str, Any]:
         """The form in which callers see it."""
@@ -44,6 +52,7 @@ class Decision:
             "clear": self.confidence >= CLEAR,
             "reasons": list(self.reasons),
             "decision_ms": round(self.milliseconds, 3),
+            **({"attachments": [dict(one) for one in self.attached]} if self.attached else {}),
         }
 
 
@@ -55,14 +64,19 @@ class Router:
         weights: Mapping[str, Mapping[str, float]],
         bias: Mapping[str, float],
         piece_scores: Mapping[str, Sequence[float]],
+        abilities: Abilities | None = None,
     ) -> None:
-        """Keep the weights: route -> feature -> weight, route -> bias, piece -> a score for each of `bias`."""
+        """Keep the weights: route -> feature -> weight, route -> bias, piece -> a score for each of `bias`.
+
+        `abilities` are the models', for whoever chooses one by a decision.
+        """
+        self.abilities: Final = abilities or Abilities.parse("")
         self._weights = {Route(route): dict(values) for route, values in weights.items()}
         self._bias = {Route(route): value for route, value in bias.items()}
         self._pieces = piece_scores
 
     @classmethod
-    def load(cls) -> "Router":
+    def load(cls, abilities: Abilities | None = None) -> "Router":
         """The router with the weights that are part of this package."""
         folder = resources.files(__package__)
         data = json.loads(folder.joinpath("weights.json").read_text("utf-8"))
@@ -70,10 +84,12 @@ class Router:
         for line in folder.joinpath("pieces.tsv").read_text("utf-8").splitlines():
             piece, *values = line.split("\t")
             scores[piece] = tuple(int(value) / 1000 for value in values)
-        return cls(data["weights"], {route: data["bias"][route] for route in data["routes"]}, scores)
+        bias = {route: data["bias"][route] for route in data["routes"]}
+        return cls(data["weights"], bias, scores, abilities)
 
-    def decide(self, prompt: str) -> Decision:
-        """The most probable route of `prompt`."""
+    def decide(self, asked: str | Situation) -> Decision:
+        """The most probable route of a prompt or a conversation."""
+        prompt = asked if isinstance(asked, str) else asked.turns[-1].text
         start = time.perf_counter()
         found = features(prompt)
         worded = self._by_words(prompt)
