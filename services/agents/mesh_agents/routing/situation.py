@@ -54,6 +54,12 @@ class Situation:
         """Files of all kinds with the last turn."""
         return self.pictures + self.recordings + self.programs + self.papers
 
+    def at(self, number: int) -> "Situation":
+        """As it was at the user's turn `number`, from 1; of attachments only those of the last turn are known."""
+        if number == len(self.turns):
+            return self
+        return Situation(turns=self.turns[:number], rules=self.rules)
+
     @classmethod
     def of(cls, messages: Sequence[Mapping[str, Any]]) -> "Situation":
         """Of a chat's messages, in OpenAI's form."""
