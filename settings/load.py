@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any, Final
 
-from settings import checks, embeddings, prices
+from settings import abilities, checks, embeddings, prices
 from settings.checks import NotAllowedError
 from settings.errors import PROJECT, SettingsError, UnknownKeyError
 from settings.gpu import gpu_shares
@@ -58,7 +58,7 @@ KEYS: Final = frozenset(
         "node", "nodes", "foundation", "dockerHost", "containerRange", "dataRoot", "modelPath",
         "qdrantStorage", "gpuMemoryGib", "gpuDevices", "gpuShares", "models", "modelHub", "domain",
         "publicAddress", "alerts", "backup", "budget", "secretsEpoch", "authorities", "manageTailnet",
-        "ports", "prices", "logs",
+        "ports", "prices", "logs", "modelAbilities",
         "tailnetOperators", "n8nWebhookUrl", "n8nEditorUrl", "n8nHosts", "allowUnencryptedData", "hostCpus",
         "hostMemoryGib", "memoryMib", "allowSmallHost",
         "cacheShared", "corsOrigins", "offPeak",
@@ -226,6 +226,7 @@ class _Reader:
             logs=LogStore(**self.section("logs", checks.LOGS)),
             budget=Budget(**self.section("budget", checks.BUDGET)),
             prices=self.prices(models),
+            abilities=self.abilities(models),
             secrets_epoch=self.get("secretsEpoch", checks.EPOCH, 1),
             authorities=self.get("authorities", checks.AUTHORITIES, "1"),
             manage_tailnet=self.get("manageTailnet", checks.BOOLEAN, True),
@@ -317,6 +318,15 @@ class _Reader:
             example = json.dumps({**raw, missing: prices.EXAMPLE})
             raise self.wrong("prices", raw or None, allowed, example)
         return {**prices.KNOWN, **given}
+
+    def abilities(self, models: Models) -> Mapping[str, frozenset[str]]:
+        """What each chat model can do besides text: what the table knows, and what the configuration says instead."""
+        section = self.section("modelAbilities", dict.fromkeys(abilities.KEYS, abilities.CHECK))
+        given = {key: section[_snake(key)] for key in abilities.KEYS if _snake(key) in section}
+        if (bad := abilities.contradiction(models, given)) is not None:
+            key, allowed, example = bad
+            raise self.wrong(f"modelAbilities.{key}", abilities.shown(given[key]), allowed, example)
+        return abilities.abilities(models, given)
 
     def check_embeddings(
         self, models: Models, node: Node, shares: Mapping[str, float], memory_mib: Mapping[str, int]

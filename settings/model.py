@@ -180,6 +180,8 @@ class Settings:
     budget: Budget
     prices: Mapping[str, Price]
     """Of every cloud model that is configured."""
+    abilities: Mapping[str, frozenset[str]]
+    """What each chat model can do besides text, by its name in the routing rules; see `settings.abilities`."""
     secrets_epoch: int
     authorities: tuple[int, ...]
     """Generations of the certificate authority: the first signs, all are trusted. Of the foundation's stack."""

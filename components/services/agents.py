@@ -4,7 +4,7 @@ import pulumi
 
 from components.platform.context import ServiceArgs
 from components.platform.pod import Pod, PodArgs
-from render.agents import agents_prices
+from render.agents import agents_abilities, agents_prices
 
 
 class Agents(pulumi.ComponentResource):
@@ -46,6 +46,7 @@ class Agents(pulumi.ComponentResource):
                     "AGENTS_EMBEDDING_SIZE": str(context.settings.models.embedding_size),
                     "AGENTS_IMAGE_CHECKPOINT": context.settings.models.image_checkpoint,
                     "AGENTS_PRICES": agents_prices(context.settings),
+                    "AGENTS_ABILITIES": agents_abilities(context.settings),
                 },
             ),
             pulumi.ResourceOptions(parent=self),

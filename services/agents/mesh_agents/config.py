@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from mesh_agents.llm.prices import Prices
+from mesh_agents.routing.abilities import Abilities
 
 SECRETS: Final = (
     "api-key",
@@ -76,6 +77,9 @@ class Settings(BaseSettings):
     prices: str = ""
     """JSON of model -> [in, out], US dollars for a million tokens, of every model; the program's settings say them."""
 
+    abilities: str = ""
+    """JSON of model -> what it can do besides text: `vision`, `tools`, `audio`. Unset: all call tools, no more."""
+
     max_steps: int = Field(default=24, ge=1)
     max_tokens: int = Field(default=200_000, ge=1)
     max_seconds: float = Field(default=1800, gt=0)
@@ -105,6 +109,7 @@ class Settings(BaseSettings):
         if not _WINDOW.fullmatch(self.off_peak):
             raise ValueError(f"AGENTS_OFF_PEAK is {self.off_peak!r}; wanted: HH:MM-HH:MM")
         Prices.parse(self.prices)
+        Abilities.parse(self.abilities)
         return self
 
     def secret(self, name: str) -> SecretStr:

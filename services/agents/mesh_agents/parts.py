@@ -9,6 +9,7 @@ import httpx
 from qdrant_client import AsyncQdrantClient
 from taskiq_redis import RedisStreamBroker
 
+from mesh_agents.attached.taking import Taker
 from mesh_agents.config import Settings
 from mesh_agents.db import Pool, make_pool
 from mesh_agents.filed.attaching import Filing
@@ -19,6 +20,7 @@ from mesh_agents.rag.ingest import Ingester
 from mesh_agents.rag.ocr import OcrClient
 from mesh_agents.rag.registry import Registry
 from mesh_agents.rag.store import VectorStore
+from mesh_agents.routing.abilities import Abilities
 from mesh_agents.routing.router import Router
 from mesh_agents.runs.queue import RunQueue, make_broker
 from mesh_agents.runs.store import RunStore
@@ -42,6 +44,7 @@ class Parts:
     filing: Filing
     registry: Registry
     toolbox: Toolbox
+    taker: Taker
 
 
 def qdrant_clients(settings: Settings) -> tuple[AsyncQdrantClient, AsyncQdrantClient]:
@@ -91,6 +94,8 @@ async def make_parts(
         ingester = Ingester(embedder, ocr, store, registry, settings.embedding_model)
         filing = Filing(pool, ingester, settings.lease_seconds, settings.max_files_mib_of_tenant << 20)
         stack.push_async_callback(filing.stop)
+        toolbox = Toolbox(settings, http, searcher, ocr)
+        abilities = Abilities.parse(settings.abilities)
         yield Parts(
             settings=settings,
             http=http,
@@ -98,11 +103,12 @@ async def make_parts(
             broker=broker,
             queue=RunQueue(broker),
             runs=RunStore(pool, settings.lease_seconds),
-            router=Router.load(),
+            router=Router.load(abilities),
             models=ModelClient(settings, session),
             searcher=searcher,
             ingester=ingester,
             filing=filing,
             registry=registry,
-            toolbox=Toolbox(settings, http, searcher, ocr),
+            toolbox=toolbox,
+            taker=Taker(toolbox, ocr, abilities),
         )

@@ -1,12 +1,15 @@
 """Measures the router on prompts that it was not made from: `python -m training.measure`, in this service's folder."""
 
 import statistics
+from collections.abc import Sequence
 from typing import Any, Final
 
 from mesh_agents.llm.prices import Prices
 from mesh_agents.routing.router import Router
 from mesh_agents.routing.routes import MODELS, Route
+from mesh_agents.routing.situation import Situation
 
+from training import situations
 from training.corpus import load, test_part
 
 ANSWER_TOKENS: Final = {
@@ -24,12 +27,13 @@ PRICES: Final = Prices({"vllm_local": (0, 0), "claude_small": (1, 5), "claude_so
 """List prices of the default models, US dollars for a million tokens, in and out."""
 
 
-def measure(pairs: list[tuple[str, str]]) -> dict[str, Any]:
-    """Accuracy, decision time in ms and estimated cost against sending everything to Opus, for labelled prompts."""
+def measure(pairs: Sequence[tuple[str | Situation, str]]) -> dict[str, Any]:
+    """Accuracy, decision time in ms and estimated cost against sending everything to Opus, for labelled requests."""
     router = Router.load()
     right, times, routed, opus, wrong = 0, [], 0.0, 0.0, []
-    for prompt, label in pairs:
-        decision = router.decide(prompt)
+    for asked, label in pairs:
+        decision = router.decide(asked)
+        prompt = asked if isinstance(asked, str) else " / ".join(turn.text for turn in asked.turns)
         times.append(decision.milliseconds)
         right += decision.route == label
         if decision.route != label:
@@ -49,6 +53,9 @@ def measure(pairs: list[tuple[str, str]]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    for name, pairs in (("test", test_part()), ("unseen", load("unseen"))):
+    parts: dict[str, Sequence[tuple[str | Situation, str]]] = {"test": test_part(), "unseen": load("unseen")}
+    for kind in situations.KINDS:
+        parts |= {f"{kind}, test": situations.test_part(kind), f"{kind}, unseen": situations.unseen_part(kind)}
+    for name, pairs in parts.items():
         if pairs:
             print(name, {key: value for key, value in measure(pairs).items() if key != "wrong"})

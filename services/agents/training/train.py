@@ -1,6 +1,7 @@
 """Makes the router's weights from the train part: `python -m training.train`, in this service's folder."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_score
 
 from training.corpus import train_part
 from training.static_embedding import piece_vectors
+from training.train_context import fit_context
 
 TARGET = Path(__file__).parent.parent / "mesh_agents" / "routing"
 STRENGTH = 1.0
@@ -62,7 +64,15 @@ def _embed(prompt: str, vectors: dict[str, Any]) -> Any:
     return np.sum(found, axis=0) / len(found) ** 0.5 if found else np.zeros(size)
 
 
+def write(name: str, made: dict[str, Any]) -> None:
+    """One file of weights."""
+    (TARGET / name).write_text(json.dumps(made, indent=1, sort_keys=True) + "\n", "utf-8")
+
+
 if __name__ == "__main__":
-    made, lines = fit()
-    (TARGET / "weights.json").write_text(json.dumps(made, indent=1, sort_keys=True) + "\n", "utf-8")
-    (TARGET / "pieces.tsv").write_text("\n".join(lines) + "\n", "utf-8")
+    # Conversations are weighed on top of what the words say, so that only they can be trained again, in seconds.
+    if sys.argv[1:] != ["context"]:
+        made, lines = fit()
+        write("weights.json", made)
+        (TARGET / "pieces.tsv").write_text("\n".join(lines) + "\n", "utf-8")
+    write("context.json", fit_context())

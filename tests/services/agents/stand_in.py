@@ -54,6 +54,8 @@ class Say:
     """Tokens in and out; if it is not said, 100 and 50 of a whole answer, 10 and its words of a stream."""
 
 
+_SOUND = (b"RIFF", b"ID3", b"OggS", b"fLaC")
+"""How recordings begin."""
 Script = Callable[[dict[str, Any]], Say]
 
 
@@ -203,6 +205,12 @@ class StandIn:
             return JSONResponse({"error": "bad key"}, 401)
         if request.url.path in self.raw:
             return Response(self.raw[request.url.path], media_type="application/json")
+        async with request.form() as form:
+            file = form["file"]
+            content = b"" if isinstance(file, str) else await file.read()
+        if not content.startswith(_SOUND):
+            # `audio_file_dependency` of speaches v0.9.0-rc.3, src/speaches/dependencies.py.
+            return JSONResponse({"detail": "Failed to decode audio. The provided file type is not supported."}, 415)
         return JSONResponse({"text": self.transcript})
 
 

@@ -117,7 +117,7 @@ def test_no_tools_output_makes_a_worker_call_another(base_url: str, upstream: St
     content = [
         {"type": "text", "text": "What do these say?"},
         {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{base64.b64encode(PNG).decode()}"}},
-        {"type": "input_audio", "input_audio": {"data": "aGk=", "format": "wav"}},
+        {"type": "input_audio", "input_audio": {"data": "UklGRiBoaQ==", "format": "wav"}},
     ]
     body = {"model": "multi_step", "messages": [{"role": "user", "content": content}]}
     answer = httpx.post(f"{base_url}/v1/chat/completions", headers=AUTHORIZED, json=body, timeout=60)

@@ -125,9 +125,13 @@ def test_attachments_are_numbered_and_nothing_is_fetched() -> None:
         {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}},
         {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}},
         {"type": "input_audio", "input_audio": {"data": "aGk=", "format": "wav"}},
+        {"type": "file", "file": {"file_data": "data:text/plain;base64,aGk=", "filename": "a\r\n.txt"}},
+        {"type": "file", "file": {"file_data": "aGk="}},
+        {"type": "file", "file": {"file_id": "file-1"}},
     ]
     found = attachments([{"role": "user", "content": content}])
-    assert [(file.name, file.content) for file in found] == [("image-1.png", b"hi"), ("audio-2.wav", b"hi")]
+    assert [file.name for file in found] == ["image-1.png", "audio-2.wav", "a_.txt", "file-4"]
+    assert {file.content for file in found} == {b"hi"}
     with pytest.raises(ApiError):
         attachments([{"content": [{"type": "input_audio", "input_audio": {"data": "?", "format": "wav"}}]}])
 

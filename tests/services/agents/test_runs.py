@@ -79,7 +79,7 @@ def test_attachments_are_read_by_the_tools(http: httpx.Client, upstream: StandIn
     content = [
         {"type": "text", "text": "What do the picture and the recording say?"},
         {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{base64.b64encode(PNG).decode()}"}},
-        {"type": "input_audio", "input_audio": {"data": "aGk=", "format": "wav"}},
+        {"type": "input_audio", "input_audio": {"data": "UklGRiBoaQ==", "format": "wav"}},
     ]
     body = {"messages": [{"role": "user", "content": content}], "route": "complex"}
     run = ended(http, http.post("/v1/runs", json=body).json())

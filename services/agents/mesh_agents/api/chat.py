@@ -19,10 +19,11 @@ from mesh_agents.api.pass_through import passed_through
 from mesh_agents.api.prefill import going_on
 from mesh_agents.api.sse import EventStream, whole
 from mesh_agents.errors import ApiError
-from mesh_agents.graph.prompts import request_text
 from mesh_agents.parts import Parts
+from mesh_agents.routing.abilities import LINKS, TOOLS
 from mesh_agents.routing.choice import choose, wishes
 from mesh_agents.routing.routes import Route
+from mesh_agents.routing.situation import Situation
 
 
 class _Straight(APIRoute):
@@ -44,6 +45,7 @@ class _Straight(APIRoute):
 
 straight = APIRouter(prefix="/v1", tags=["chat"], route_class=_Straight)
 _AGENTIC: Final = (Route.SEARCH, Route.MULTI_STEP)
+TEAM_LINKS: Final = "pictures on the route multi_step are sent as data: URLs; its agents follow no links"
 
 
 @straight.post(
@@ -56,14 +58,21 @@ _AGENTIC: Final = (Route.SEARCH, Route.MULTI_STEP)
 )
 async def completions(asked: ChatRequest, parts: PartsDep, tenant: Tenant) -> Response:
     """Answer a conversation, by the route that fits; `metadata` of the answer says which and why."""
-    messages = asked.plain_messages()
     route, model = wishes(asked.model, asked.metadata)
-    decision = choose(parts.router, request_text(messages), route, model)
+    taken = await parts.taker.take(tenant, asked.plain_messages(), model)
+    messages = taken.messages
+    needs = frozenset(taken.needs | ({TOOLS} if asked.tools else set()))
+    decision = choose(parts.router, Situation.of(messages), route, model, needs).telling(taken.told)
     if decision.route in _AGENTIC and not (asked.tools and route is None):
         if (asked.n or 1) > 1 or asked.tools:
             raise ApiError(
                 400, f"n and tools do not go with the route {decision.route}", code="unsupported_parameter", param="n"
             )
+        if decision.route is Route.MULTI_STEP:
+            # The team reads attachments with its tools, after its plan is made; links it does not follow.
+            if LINKS in taken.needs:
+                raise ApiError(400, TEAM_LINKS, code="unsupported_parameter", param="messages")
+            messages = asked.plain_messages()
         return await agentic(parts, asked, messages, decision, tenant)
     asked.fits(decision.model)
     # A caller with tools of its own leads the conversation itself: it gets the model, not our agents.

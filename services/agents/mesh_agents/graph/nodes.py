@@ -20,6 +20,7 @@ from mesh_agents.graph.state import Note, RunState, Step, Usage
 from mesh_agents.routing.choice import choose
 from mesh_agents.routing.router import Router
 from mesh_agents.routing.routes import MODELS, Route
+from mesh_agents.routing.situation import Situation
 from mesh_agents.tools.attachments import attachments
 from mesh_agents.tools.images import Image, made
 from mesh_agents.tools.spec import EFFECTS, GENERATE_IMAGE, SPECS, granted
@@ -52,7 +53,8 @@ class Nodes:
     async def route(self, state: RunState) -> RunState:
         """Router: by which route, and why. Everything but `multi_step` is a plan of one step."""
         request = prompts.request_text(state["messages"])
-        decision = choose(self._router, request, state.get("forced_route"), state.get("forced_model"))
+        asked = Situation.of(state["messages"])
+        decision = choose(self._router, asked, state.get("forced_route"), state.get("forced_model"))
         plan: list[Step] = []
         if decision.route is not Route.MULTI_STEP:
             worker = _WORKER_OF.get(decision.route, "analyzer")

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Sequence
 from typing import Any, Final
 
+from mesh_agents.attached.marks import own_words
 from mesh_agents.graph.state import Note, Step
 
 WORKERS: Final = ("research", "coder", "analyzer")
@@ -64,8 +65,8 @@ def system(rules: str) -> dict[str, Any]:
 
 
 def request_text(messages: Sequence[dict[str, Any]]) -> str:
-    """The text of the caller's last message that has some."""
-    said = (text_of(message.get("content")) for message in reversed(messages) if message.get("role") == "user")
+    """The caller's own words, without attachments, in their last message that has some."""
+    said = (own_words(message) for message in reversed(messages) if message.get("role") == "user")
     return next((text for text in said if text.strip()), "")
 
 

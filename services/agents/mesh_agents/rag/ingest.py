@@ -12,9 +12,10 @@ from typing import Final
 
 from mesh_agents import metrics
 from mesh_agents.errors import ApiError, not_found
-from mesh_agents.rag import chunk, pages, parse
+from mesh_agents.rag import chunk, parse
 from mesh_agents.rag.embed import Embedder
 from mesh_agents.rag.ocr import OcrClient
+from mesh_agents.rag.reading import unscanned_text
 from mesh_agents.rag.registry import Document, Registry, document_id
 from mesh_agents.rag.store import VectorStore
 
@@ -102,7 +103,7 @@ class Ingester:
         if kind in parse.SCANNED:
             text = await self._ocr.markdown(content, kind)
         else:
-            text = await asyncio.to_thread(_text, kind, content)
+            text = await asyncio.to_thread(unscanned_text, kind, content)
         markdown = kind not in (parse.Kind.TEXT, parse.Kind.HTML)
         pieces = await asyncio.to_thread(chunk.chunks, text, markdown=markdown, most=MAX_CHUNKS)
         if not pieces:
@@ -117,21 +118,3 @@ class Ingester:
     def _done(document: Document, outcome: str) -> Ingested:
         metrics.INGESTED.labels(outcome).inc()
         return Ingested(document, outcome)
-
-
-def _text(kind: parse.Kind, content: bytes) -> str:
-    """The text of a document that needs no OCR.
-
-    Raises:
-        ApiError: 422, it takes more than a page may.
-
-    """
-    text = parse.decode(content)
-    if kind is not parse.Kind.HTML:
-        return text
-    visible = pages.read_apart(text)
-    if visible is None:
-        raise ApiError(
-            422, "the page takes too long or too much memory to read", code="document_unreadable", param="file"
-        )
-    return visible

@@ -36,7 +36,7 @@ _CONCEPTS: Final = _words(
     "dictionary tuple regex commit rebase repo branch diff docstring dataclass timestamp config deployment "
     "container localhost stdin stdout funktion función fonction skript código"
 )
-_CODE_SHAPES: Final = (
+SOURCE_CODE: Final = (
     r"`[^`]+`|\bdef \w+\(|\bclass \w+[:({]|=>|\bfor ?\(|\bif ?\(|\b\w+\(\)|\b\w+\.\w+\(|[;{}]\s*(?:\n|$)|==|!=|->|"
     r"::|&&|\|\||\bSELECT\b.+\bFROM\b|\b(?:import|from|const|let|var|void|return|int|func|fn) [\w*{]+|#include|"
     r"<\/?\w+>|\b[A-Z]\w+(?:Error|Exception)\b|\b\w+\.(?:py|js|ts|c|cpp|h|rs|go|java|sh|sql|json|ya?ml|toml|html|"
@@ -134,7 +134,7 @@ HINTS: Final[dict[str, frozenset[str] | re.Pattern[str]]] = {
     "programming language": _LANGUAGES,
     "developer tool": _TOOLS,
     "programming term": _CONCEPTS,
-    CODE: re.compile(_CODE_SHAPES),
+    CODE: re.compile(SOURCE_CODE),
     "document named": _DOCUMENTS,
     "lookup phrase": re.compile(_LOOKUP, re.DOTALL),
     "own material": re.compile(_OWNED),

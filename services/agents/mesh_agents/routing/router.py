@@ -1,22 +1,26 @@
 """Decides by which route a request is answered, without asking a model.
 
-A linear classifier over named features and over a static embedding of the words: the decision takes about a
-millisecond, has no dependency that can be away, and can be explained by what made it. `training/train.py` makes the
-weights.
+A linear classifier over named features and over a static embedding of the words, and behind it a second one that weighs
+what these say against the conversation and the attachments. A decision takes about a millisecond, has no dependency that
+can be away, and can be explained by what made it. `training/train.py` makes the weights.
 """
 
-import json
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from typing import Any, Final
 
+from mesh_agents.routing.abilities import Abilities
+from mesh_agents.routing.context import context_features
 from mesh_agents.routing.features import excerpt, features
+from mesh_agents.routing.linear import Linear, Scores, shares_of_one
 from mesh_agents.routing.routes import MODELS, Route
+from mesh_agents.routing.situation import Situation, Turn
 from mesh_agents.routing.wordpiece import pieces
 
+_FOLDER: Final = resources.files(__package__)
 CLEAR: Final = 0.5
 """Probability from which a decision counts as clear."""
 
@@ -33,6 +37,12 @@ class Decision:
     reasons: tuple[str, ...]
     """What spoke for the route, strongest first."""
     milliseconds: float
+    attached: tuple[Mapping[str, Any], ...] = ()
+    """What became of the recordings and files of the request."""
+
+    def telling(self, attached: Sequence[Mapping[str, Any]]) -> "Decision":
+        """The same decision, whose metadata tells what became of attachments."""
+        return replace(self, attached=tuple(attached)) if attached else self
 
     def metadata(self) -> dict[str, Any]:
         """The form in which callers see it."""
@@ -44,6 +54,7 @@ class Decision:
             "clear": self.confidence >= CLEAR,
             "reasons": list(self.reasons),
             "decision_ms": round(self.milliseconds, 3),
+            **({"attachments": [dict(one) for one in self.attached]} if self.attached else {}),
         }
 
 
@@ -52,58 +63,96 @@ class Router:
 
     def __init__(
         self,
-        weights: Mapping[str, Mapping[str, float]],
-        bias: Mapping[str, float],
-        piece_scores: Mapping[str, Sequence[float]],
+        words: Linear,
+        pieces: Mapping[str, Sequence[float]],
+        context: Linear | None,
+        abilities: Abilities | None = None,
     ) -> None:
-        """Keep the weights: route -> feature -> weight, route -> bias, piece -> a score for each of `bias`."""
-        self._weights = {Route(route): dict(values) for route, values in weights.items()}
-        self._bias = {Route(route): value for route, value in bias.items()}
-        self._pieces = piece_scores
+        """Keep the weights of a prompt's named features, of its word pieces, and of the situation it is said in.
+
+        `pieces`: piece -> a score for each route of `words`. Without `context` only words count. `abilities` are the models', for whoever chooses one by a
+        decision.
+        """
+        self.abilities: Final = abilities or Abilities.parse("")
+        self._words = words
+        self._pieces = pieces
+        self._context = context
 
     @classmethod
-    def load(cls) -> "Router":
+    def load(cls, abilities: Abilities | None = None) -> "Router":
         """The router with the weights that are part of this package."""
-        folder = resources.files(__package__)
-        data = json.loads(folder.joinpath("weights.json").read_text("utf-8"))
+        return cls(*cls.load_words(), Linear.parse(_FOLDER.joinpath("context.json").read_text("utf-8")), abilities)
+
+    @staticmethod
+    def load_words() -> tuple[Linear, Mapping[str, Sequence[float]]]:
+        """The weights of the words alone."""
         scores = {}
-        for line in folder.joinpath("pieces.tsv").read_text("utf-8").splitlines():
+        for line in _FOLDER.joinpath("pieces.tsv").read_text("utf-8").splitlines():
             piece, *values = line.split("\t")
             scores[piece] = tuple(int(value) / 1000 for value in values)
-        return cls(data["weights"], {route: data["bias"][route] for route in data["routes"]}, scores)
+        return Linear.parse(_FOLDER.joinpath("weights.json").read_text("utf-8")), scores
 
-    def decide(self, prompt: str) -> Decision:
-        """The most probable route of `prompt`."""
+    def chances(self, situation: Situation) -> Scores:
+        """The probability of each route."""
+        return shares_of_one(self._by_situation(situation)[0])
+
+    def decide(self, asked: str | Situation) -> Decision:
+        """The most probable route of a prompt or a conversation."""
         start = time.perf_counter()
-        found = features(prompt)
-        worded = self._by_words(prompt)
-        scores = {
-            route: self._bias[route]
-            + worded[route]
-            + sum(weights.get(name, 0.0) * value for name, value in found.items())
-            for route, weights in self._weights.items()
-        }
-        top = max(scores.values())
-        total = sum(math.exp(score - top) for score in scores.values())
-        route = max(scores, key=lambda candidate: scores[candidate])
-        shares = {name: self._weights[route].get(name, 0.0) * value for name, value in found.items()}
-        shares["the words' meaning"] = worded[route]
-        reasons = tuple(name for name, share in sorted(shares.items(), key=lambda item: -item[1])[:3] if share > 0)
+        situation = asked if isinstance(asked, Situation) else Situation(turns=(Turn(asked),))
+        scores, shares = self._by_situation(situation)
+        chances = shares_of_one(scores)
+        route = max(chances, key=lambda candidate: chances[candidate])
+        strongest = sorted(shares[route].items(), key=lambda item: -item[1])
+        reasons = tuple(name for name, share in strongest[:3] if share > 0)
         return Decision(
             route=route,
             model=MODELS[route],
             forced=False,
-            confidence=1 / total,
+            confidence=chances[route],
             reasons=reasons or ("nothing spoke for another route",),
             milliseconds=(time.perf_counter() - start) * 1000,
         )
 
-    def _by_words(self, prompt: str) -> dict[Route, float]:
+    def words_alone(self, prompt: str) -> tuple[Scores, dict[Route, dict[str, float]]]:
+        """What a prompt's words say for each route, and by what."""
+        found = features(prompt)
+        meaning = self._by_pieces(prompt)
+        scores = {route: score + meaning[route] for route, score in self._words.scores(found).items()}
+        shares = self._words.shares(found)
+        for route, share in shares.items():
+            share["the words' meaning"] = meaning[route]
+        return scores, shares
+
+    def situation_features(self, situation: Situation, before: Scores | None) -> dict[str, float]:
+        """What is weighed of a conversation; `before` are the probabilities of the turn before its last."""
+        words = self._logs(situation.turns[-1].text)
+        joined = self._logs(" ".join(turn.text for turn in situation.turns[-2:])) if before else None
+        return context_features(situation, words, before, joined)
+
+    def _logs(self, prompt: str) -> Scores:
+        chances = shares_of_one(self.words_alone(prompt)[0])
+        return {route: math.log(chance) for route, chance in chances.items()}
+
+    def _by_situation(self, situation: Situation) -> tuple[Scores, dict[Route, dict[str, float]]]:
+        """The same for the last turn of a conversation: each turn bears on the next."""
+        before: Scores | None = None
+        for number in range(1, len(situation.turns) + 1):
+            now = situation.at(number)
+            if self._context is None or now.plain:
+                scores, shares = self.words_alone(now.turns[-1].text)
+            else:
+                found = self.situation_features(now, before)
+                scores, shares = self._context.scores(found), self._context.shares(found)
+            before = shares_of_one(scores)
+        return scores, shares
+
+    def _by_pieces(self, prompt: str) -> Scores:
         """What the embedding of the words says for each route."""
         rows = [self._pieces[piece] for piece in pieces(excerpt(prompt), self._pieces)]
         scale = math.sqrt(len(rows)) if rows else 1.0
-        sums = [sum(column) for column in zip(*rows, strict=True)] or [0.0] * len(self._bias)
-        return {route: total / scale for route, total in zip(self._bias, sums, strict=True)}
+        sums = [sum(column) for column in zip(*rows, strict=True)] or [0.0] * len(self._words.bias)
+        return {route: total / scale for route, total in zip(self._words.bias, sums, strict=True)}
 
 
 def forced(route: Route, model: str | None = None) -> Decision:

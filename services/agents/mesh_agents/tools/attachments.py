@@ -10,6 +10,8 @@ from typing import Any, Final
 from mesh_agents.errors import ApiError
 
 _MEDIA: Final = re.compile(r"[a-z]{1,20}/([a-z0-9][a-z0-9.+-]{0,40})")
+_UNFIT: Final = re.compile(r"[^\w .()+-]+")
+"""What the name of a file may not hold: it becomes part of a request to a tool."""
 _UNKNOWN: Final = "application/octet-stream"
 """In place of a media type that is none: it becomes a header of the request to a tool."""
 
@@ -52,6 +54,10 @@ def _file(part: dict[str, Any], number: int) -> Attachment | None:
             return _named("image", number, head.split(";")[0], data)
         case {"type": "input_audio", "input_audio": {"data": str(data), "format": str(kind)}}:
             return _named("audio", number, f"audio/{kind}", data)
+        case {"type": "file", "file": {"file_data": str(data), **rest}}:
+            name = rest.get("filename")
+            shown = _UNFIT.sub("_", name)[-100:] if isinstance(name, str) and name.strip() else f"file-{number}"
+            return Attachment(shown, _UNKNOWN, _decode(data.rpartition(",")[2]))
         case _:
             return None
 

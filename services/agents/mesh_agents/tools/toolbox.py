@@ -1,5 +1,6 @@
 """Calls of the tools, through the mesh's local addresses."""
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -13,6 +14,7 @@ from mesh_agents.errors import ApiError, unavailable
 from mesh_agents.rag.answer import Searcher
 from mesh_agents.rag.ocr import OcrClient
 from mesh_agents.rag.parse import SCANNED, kind_of
+from mesh_agents.rag.reading import unscanned_text
 from mesh_agents.storable import storable
 from mesh_agents.tools import spec
 from mesh_agents.tools.attachments import Attachment
@@ -84,17 +86,26 @@ class Toolbox:
 
     async def _read(self, files: Sequence[Attachment], number: Any) -> str:
         file = _pick(files, number)
-        kind = kind_of(file.content, "")
+        kind = kind_of(file.content, file.name)
         if kind not in SCANNED:
-            raise ApiError(400, f"attachment {number} is neither PDF, PNG nor JPEG", code="invalid_attachment")
+            return await asyncio.to_thread(unscanned_text, kind, file.content)
         return await self._ocr.markdown(file.content, kind)
 
     async def _transcribe(self, files: Sequence[Attachment], number: Any) -> str:
-        file = _pick(files, number)
+        return await self.transcript(_pick(files, number))
+
+    async def transcript(self, file: Attachment) -> str:
+        """What is said in a recording.
+
+        Raises:
+            ApiError: 400 it is no recording that can be decoded, 502 or 503 the speech service fails.
+
+        """
         body = await self._post(
             self._whisper,
             self._whisper_key,
             "the speech service",
+            unreadable=f"{file.name} is no recording that can be decoded; WAV and MP3 can",
             files={"file": (file.name, file.content, file.media_type)},
             data={"model": self._whisper_model, "response_format": "json"},
         )
@@ -102,7 +113,8 @@ class Toolbox:
             raise _malformed("the speech service")
         return str(body["text"])
 
-    async def _post(self, url: str, key: str, what: str, **body: Any) -> dict[str, Any]:
+    async def _post(self, url: str, key: str, what: str, *, unreadable: str = "", **body: Any) -> dict[str, Any]:
+        """What a service answers. `unreadable`: what is told when it refuses the file itself, as speaches does."""
         try:
             response = await self._http.post(
                 url, headers={"authorization": f"Bearer {key}"}, timeout=httpx.Timeout(180, connect=5), **body
@@ -111,6 +123,8 @@ class Toolbox:
             raise unavailable(what) from error
         if response.status_code in (429, 502, 503, 504):
             raise unavailable(what)
+        if unreadable and response.status_code in (400, 415, 422):
+            raise ApiError(400, unreadable, code="invalid_attachment", param="messages")
         if response.is_error:
             raise ApiError(502, f"{what} answered with status {response.status_code}", code="tool_failed")
         try:

@@ -1,0 +1,1 @@
+"""What comes with the words of a chat: pictures, recordings and files."""

@@ -1,0 +1,118 @@
+"""Words and shapes that tell how something said in a conversation hangs together with what was said before.
+
+In the languages that the router knows best. Each list is general knowledge; the unseen part of the labelled
+conversations was written after it.
+"""
+
+import re
+from typing import Final
+
+_ON: Final = (
+    r"^\W*(?:and|or|but|also|plus|so|then|now|next|again|what about|how about|same|the same|instead|only|just|ok(?:ay)?,? "
+    r"(?:and|but|now)|yes,? (?:and|but)|(?:und|oder|aber|auch|jetzt|nun|dann|nur|dasselbe|das gleiche|nochmal|wie ist es)|"
+    r"(?:y|o|pero|también|ahora|entonces|solo|lo mismo|otra vez)|(?:et|ou|mais|aussi|maintenant|alors|puis|pareil|seulement)|"
+    r"(?:e|ma|anche|adesso|ora|stesso)|(?:en|maar|ook|nu|hetzelfde)|(?:mas|também|agora))\b"
+)
+_BACK: Final = (
+    r"\b(?:it|its|that|this|these|those|them|they|there|he|she|his|her|him|one|ones|the (?:first|second|third|last|other|"
+    r"latter|former|above|code|function|result|answer|text|table|list)|above|below|previous|earlier|else|more|another|"
+    r"es|ihn|sie|er|das|dies\w*|davon|daraus|dazu|dafür|dabei|damit|darin|noch|"
+    r"eso|esto|ella|él|lo|la original|ello|otro|otra|más|"
+    r"ça|cela|ceci|il|elle|en|y|l'autre|autre)\b"
+)
+_THANKS: Final = (
+    r"^\W*(?:(?:ok(?:ay)?|oh|yes|no|ah|great|good|nice|cool|perfect|super|wow|haha\w*|very|alright)\W+)*"
+    r"(?:thanks?|thank you|thx|ty|cheers|great|perfect|awesome|nice|cool|wonderful|lovely|brilliant|excellent|ok(?:ay)?|"
+    r"alright|got it|understood|i see|that(?:'s| is) (?:it|all|fine|great|good|perfect)|that works|it works|works|no|yes|"
+    r"bye|goodbye|see you|good (?:night|morning|evening|one|job)|well done|never ?mind|haha\w*|lol|"
+    r"danke\w*|vielen dank|super|prima|toll|alles klar|verstanden|tschüss|gut|"
+    r"gracias|muchas gracias|vale|perfecto|genial|entendido|adiós|"
+    r"merci\w*|parfait|d'accord|compris|au revoir|bonne journée|"
+    r"grazie|perfetto|ciao|bedankt|dank je|obrigad[oa]|dzięki|tack|takk)\b"
+)
+_RESHAPE: Final = (
+    r"\b(?:shorter|shorten|longer|simpler|simplify|simply|summari[sz]e|sum (?:it|that|this|them) up|tl;?dr|in (?:one|two|"
+    r"three|a few|your own) (?:sentences?|words?|lines?|paragraphs?)|bullet points?|bullets|rephrase|reword|paraphrase|"
+    r"rewrite (?:it|that|this)|say (?:it|that|this)|put (?:it|that|this)|translate|in (?:english|german|french|spanish|"
+    r"italian|portuguese|dutch|polish|plain words|simple words)|more (?:formal|polite|friendly|casual)|less (?:formal|stiff|"
+    r"technical)|funnier|friendlier|formal|informal|as (?:a|an) (?:list|email|tweet|poem|table)|"
+    r"kürzer|einfacher|fass\w* .{0,20}zusammen|zusammenfass\w*|auf (?:deutsch|englisch|französisch|spanisch)|übersetz\w*|"
+    r"más (?:corto|breve|simple|formal)|resume\w*|resúm\w+|trad[uú]\w+|en (?:inglés|español|alemán|francés|una frase)|"
+    r"plus (?:court|simple|formel)|résum\w+|en (?:anglais|français|allemand|espagnol|une phrase))\b"
+)
+_LEAVES: Final = (
+    r"\b(?:by the way|btw|different (?:thing|topic|question|subject)|another (?:thing|question|topic)|something (?:else|"
+    r"different|deeper|harder)|one more thing|unrelated|new (?:topic|question)|back to|off topic|leaving .{1,20} aside|"
+    r"change of (?:topic|subject)|forget (?:that|it)|separate(?:ly)?|übrigens|anderes thema|andere frage|was anderes|"
+    r"por cierto|otra cosa|otro tema|cambiando de tema|au fait|autre (?:chose|question|sujet)|changeons)\b"
+)
+_ARGUES: Final = (
+    r"\b(?:objection|object|reply|argument|convinc\w+|disagree|agree|counter\w*|position|defend|claim|premise|assum\w+|"
+    r"why (?:do|does|is|are|not|should|would)|what if|suppose|isn't (?:that|it)|aren't|couldn't|wouldn't|doesn't that|"
+    r"what's wrong|wrong with|evidence|implications?|follow from|burden of proof|generali[sz]e|proof|prove|"
+    r"limits?|harder|deeper|critic\w*|weigh|fair|rational|justif\w+|"
+    r"einwand|einwenden|warum|überzeug\w*|beweis\w*|folgt|unrecht|argument\w*|"
+    r"objet\w+|convence\w*|por qué|argument\w+|contraejemplo|discut\w+|"
+    r"contre|objection|convain\w+|pourquoi|développ\w+)\b"
+)
+_LOOKS: Final = (
+    r"\b(?:policy|policies|handbook|manual|guide|guidelines?|statutes|bylaws|contract|agreement|lease|minutes|archive|"
+    r"documents?|documentation|records?|knowledge base|notes|file|style guide|terms|paragraph|clause|page|section|quote|"
+    r"cite|passage|look up|where exactly|written|does it say|mention\w*|anything (?:about|on|in)|signed|"
+    r"handbuch|satzung|vertrag|protokoll\w*|unterlagen|dokumentation|archiv|steht|"
+    r"reglamento|contrato|convenio|actas|documentos?|dice|"
+    r"règlement|contrat|dossier|archives|statuts)\b"
+)
+_WORKS: Final = (
+    r"(?:,[^,.;?]{3,}(?:,| and | und | y | et )|\b(?:and then|then|afterwards|after that|finally|redo|recalculate|repeat|"
+    r"run it again|once more|do the same|same steps|next step|step|both .{0,20}(?:in|into) (?:one|a)|each|compare|compute|"
+    r"calculate|chart|plot|map|merge|rank|draft|write|report|update|test|export|table|"
+    r"vergleich\w*|berechne\w*|tabelle|fass\w*|ordne\w*|schreib\w*|bericht|zeitplan|"
+    r"compara\w*|calcul\w*|redact\w*|informe|ordena\w*|"
+    r"compare\w*|rédige\w*|rapport|classe\w*|additionne\w*)\b)"
+)
+_PROGRAMS: Final = (
+    r"\b(?:code|function|script|class|method|compile\w*|types?|test|tests|loop|thread safe|async|query|index|table|column|"
+    r"error|exception|null|regex|json|sql|api|docker|image|library|faster|refactor|debug|implement\w*|"
+    r"funktion|skript|fehler\w*|schneller|función|clase|errores?|fonction|erreur|requête|in (?:python|rust|go|java|"
+    r"javascript|typescript|c|c\+\+|c#|ruby|php|bash|awk|perl|kotlin|swift|haskell))(?![\w+#])"
+)
+
+_SEEN: Final = (
+    r"\b(?:what(?:'s| is| are| does)?\b.{0,25}\b(?:picture|photo|image|this|sign|say|it)|which (?:bird|plant|flower|animal|"
+    r"building|dish|car|of the)|describe|caption|read (?:me|out|it|this)|translate|transcribe|identify|how many|who is|"
+    r"colou?r|looks?|summar\w+|tl;?dr|main points|spelling|grammar|"
+    r"was (?:ist|steht|zeigt)|welche\w*|beschreib\w*|übersetz\w*|fass\w*|wie viele|"
+    r"qué (?:es|plato|dice|hay)|describe|cuánt\w+|trad[uú]\w+|resum\w+|"
+    r"qu'est-ce|que (?:voit|dit)|quelle?s?|combien|décri\w+|résum\w+)\b"
+)
+_HERE: Final = (
+    r"\b(?:attached|attachment|this (?:file|document|letter|picture|photo|image|page|report|recording|contract|lease|text|"
+    r"article|paper|policy)|the (?:photo|picture|image|recording|screenshot|attachment|label|sign)|angehängt\w*|anhang|"
+    r"dies\w* (?:bild|brief|dokument|datei|foto)|beigefügt\w*|adjunt\w+|est[ea] (?:foto|imagen|documento|carta)|"
+    r"ci-joint\w*|cette (?:photo|image|lettre)|ce (?:document|fichier))\b"
+)
+
+MARKS: Final[dict[str, re.Pattern[str]]] = {
+    "goes on": re.compile(_ON),
+    "refers back": re.compile(_BACK),
+    "thanks": re.compile(_THANKS),
+    "reshapes the answer": re.compile(_RESHAPE),
+    "leaves the topic": re.compile(_LEAVES),
+    "argues": re.compile(_ARGUES),
+    "looks up": re.compile(_LOOKS),
+    "orders work": re.compile(_WORKS),
+    "talks of programs": re.compile(_PROGRAMS),
+    "asks what is there": re.compile(_SEEN),
+    "points to the file": re.compile(_HERE),
+}
+"""Name, as it stands in the explanation of a decision -> pattern, for text in lower case."""
+COUNTED: Final = frozenset({"argues", "looks up", "orders work", "talks of programs", "refers back"})
+"""Marks that are counted, up to four."""
+OF_FILES: Final = (
+    "argues", "looks up", "orders work", "talks of programs", "asks what is there", "points to the file",
+    "reshapes the answer",
+)  # fmt: skip
+"""Marks that are looked for where a file is attached."""
+SAID_SOURCES: Final = re.compile(r"\[\d{1,2}\]")
+"""What an answer from documents holds."""
