@@ -18,9 +18,12 @@ HOOKS: Final[Mapping[str, Path]] = {
     for name in (
         "answer_cache.py",
         "bad_input.py",
+        "error_shapes.py",
+        "model_names.py",
         "own_keys.py",
         "paid_fallbacks.py",
         "request_id.py",
+        "stored_responses.py",
         "whole_streams.py",
     )
 }
@@ -45,6 +48,9 @@ KEY_CACHE_SECONDS: Final = 600
 
 _OWN: Final = {"input_cost_per_token": 0.0, "output_cost_per_token": 0.0}
 """What our own hardware costs by the token."""
+_CHAT_ONLY: Final = {"use_chat_completions_api": True}
+"""A request of the Responses API is sent as a chat to this provider too, as to Claude. vLLM's and OpenRouter's own
+Responses APIs differ from each other in tools and events, and store no responses."""
 
 
 def _cost(provider: str, price: Price) -> dict[str, float]:
@@ -89,6 +95,8 @@ def litellm_config(
             "model_info": _cost(provider, settings.prices[model]),
         }
 
+    openrouter = cloud("openrouter_mixtral", "openrouter", models.openrouter_mixtral, openrouter_api_key)
+    openrouter["litellm_params"] |= _CHAT_ONLY
     config = {
         "model_list": [
             {
@@ -99,13 +107,14 @@ def litellm_config(
                     "api_key": vllm_api_key,
                     "timeout": 600,
                     "stream_timeout": 30,
+                    **_CHAT_ONLY,
                 },
                 "model_info": _OWN,
             },
             cloud("claude_sonnet", "anthropic", models.claude_sonnet, claude_api_key),
             cloud("claude_opus", "anthropic", models.claude_opus, claude_api_key),
             cloud("claude_small", "anthropic", models.claude_small, claude_api_key),
-            cloud("openrouter_mixtral", "openrouter", models.openrouter_mixtral, openrouter_api_key),
+            openrouter,
             {
                 "model_name": "local_bge",
                 "litellm_params": {
@@ -159,7 +168,12 @@ def litellm_config(
             # All but the first are our own, `services/litellm`.
             "callbacks": [
                 "prometheus",
+                # Before the one that reads bodies, which stands around them.
+                "stored_responses.hook",
+                "model_names.hook",
                 "bad_input.hook",
+                # After it, to stand around it.
+                "error_shapes.hook",
                 "own_keys.hook",
                 "paid_fallbacks.hook",
                 "request_id.hook",
@@ -175,6 +189,10 @@ def litellm_config(
             # The mesh lets Prometheus alone read them.
             "require_auth_for_metrics_endpoint": False,
             "turn_off_message_logging": True,
+            # Tokens are counted without asking the model hub for a tokenizer.
+            "disable_hf_tokenizer_download": True,
+            # Anthropic's protocol has no such field.
+            "strip_anthropic_total_tokens": True,
             "telemetry": False,
         },
         "general_settings": {
@@ -200,3 +218,8 @@ def litellm_keys(settings: Settings, keys: Mapping[str, str]) -> str:
     """
     budget = settings.budget.per_key_usd
     return json.dumps({caller: {"key": key, "max_budget": budget} for caller, key in sorted(keys.items())})
+
+
+def litellm_models(settings: Settings) -> str:
+    """JSON of what the hooks must know of the models: clients' names of them, and the size of vectors."""
+    return json.dumps({"names": dict(settings.model_names), "embedding_size": settings.models.embedding_size})

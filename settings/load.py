@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any, Final
 
-from settings import abilities, checks, embeddings, prices
+from settings import abilities, aliases, checks, embeddings, prices
 from settings.checks import NotAllowedError
 from settings.errors import PROJECT, SettingsError, UnknownKeyError
 from settings.gpu import gpu_shares
@@ -58,7 +58,7 @@ KEYS: Final = frozenset(
         "node", "nodes", "foundation", "dockerHost", "containerRange", "dataRoot", "modelPath",
         "qdrantStorage", "gpuMemoryGib", "gpuDevices", "gpuShares", "models", "modelHub", "domain",
         "publicAddress", "alerts", "backup", "budget", "secretsEpoch", "authorities", "manageTailnet",
-        "ports", "prices", "logs", "modelAbilities",
+        "ports", "prices", "logs", "modelAbilities", "modelNames",
         "tailnetOperators", "n8nWebhookUrl", "n8nEditorUrl", "n8nHosts", "allowUnencryptedData", "hostCpus",
         "hostMemoryGib", "memoryMib", "allowSmallHost",
         "cacheShared", "corsOrigins", "offPeak",
@@ -227,6 +227,7 @@ class _Reader:
             budget=Budget(**self.section("budget", checks.BUDGET)),
             prices=self.prices(models),
             abilities=self.abilities(models),
+            model_names=aliases.with_known(self.get("modelNames", aliases.NAMES, {}), models.names()),
             secrets_epoch=self.get("secretsEpoch", checks.EPOCH, 1),
             authorities=self.get("authorities", checks.AUTHORITIES, "1"),
             manage_tailnet=self.get("manageTailnet", checks.BOOLEAN, True),

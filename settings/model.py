@@ -87,6 +87,11 @@ class Models:
         names = ("claude_sonnet", "claude_opus", "claude_small", "openrouter_mixtral")
         return {name: getattr(self, name) for name in names}
 
+    def names(self) -> Mapping[str, str]:
+        """What the configured models are really called -> their names in the routing rules."""
+        real = {"vllm_local": self.chat_name, "local_bge": self.embedding, **self.cloud()}
+        return {model: name for name, model in real.items()}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
@@ -182,6 +187,9 @@ class Settings:
     """Of every cloud model that is configured."""
     abilities: Mapping[str, frozenset[str]]
     """What each chat model can do besides text, by its name in the routing rules; see `settings.abilities`."""
+    model_names: Mapping[str, str]
+    """A client's name for a model, or a pattern of such names -> the model proxy's; the first that matches counts. An
+    empty text: refused."""
     secrets_epoch: int
     authorities: tuple[int, ...]
     """Generations of the certificate authority: the first signs, all are trusted. Of the foundation's stack."""

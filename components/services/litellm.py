@@ -5,7 +5,7 @@ import pulumi
 from components.platform.context import ServiceArgs
 from components.platform.pod import Pod, PodArgs
 from render.entrypoint import with_secrets
-from render.litellm import ENVIRONMENT, HOOKS, litellm_config, litellm_keys
+from render.litellm import ENVIRONMENT, HOOKS, litellm_config, litellm_keys, litellm_models
 from topology.secrets import MODEL_CALLERS
 
 
@@ -51,6 +51,7 @@ class LiteLLM(pulumi.ComponentResource):
                     "litellm.yaml": pulumi.Output.all(**secrets).apply(lambda s: litellm_config(settings, **s)),
                     **{name: path.read_text(encoding="utf-8") for name, path in HOOKS.items()},
                     "keys.json": pulumi.Output.all(**keys).apply(lambda k: litellm_keys(settings, k)),
+                    "models.json": litellm_models(settings),
                     "salt-key": context.secret("litellm-salt-key"),
                 },
                 env={**ENVIRONMENT, "HOME": "/root"},

@@ -8,7 +8,7 @@ configuration.
 
 import json
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from http import HTTPStatus
+from pathlib import Path
 from typing import Any, Final
 
 import orjson
@@ -24,6 +24,8 @@ MAX_BYTES: Final = 32 * 1024 * 1024
 """Of a request's body: what Anthropic takes."""
 EMBEDDING_MODEL: Final = "local_bge"
 """The only one that makes vectors: two models' cannot be compared."""
+EMBEDDING_SIZE: Final[int] = json.loads(Path(__file__).with_name("models.json").read_text("utf-8"))["embedding_size"]
+"""Numbers of its vectors."""
 MAX_TEXTS: Final = 2048
 """The most texts in one embedding request, as in OpenAI's API; the embedding server has the same limit."""
 _ROLES: Final = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
@@ -143,6 +145,21 @@ def check_texts(given: object) -> None:
         raise refuse(f"'input' must be one text, or 1 to {MAX_TEXTS} texts", "input")
 
 
+def check_vectors(data: MutableMapping[str, Any]) -> None:
+    """Check how the client wants its vectors. LiteLLM leaves out what the model does not know, without a word.
+
+    Raises:
+        ProxyException: shorter ones, or in an encoding that there is not.
+
+    """
+    size = data.pop("dimensions", None)
+    if size not in (None, EMBEDDING_SIZE):
+        words = f"'dimensions' must be left out or {EMBEDDING_SIZE}: the vectors of {EMBEDDING_MODEL} have one size"
+        raise refuse(words, "dimensions")
+    if data.get("encoding_format", "float") not in ("float", "base64", None):
+        raise refuse("'encoding_format' must be float or base64", "encoding_format")
+
+
 class BadInput(CustomLogger):
     """Checks shapes and types before a model is chosen."""
 
@@ -172,6 +189,7 @@ class BadInput(CustomLogger):
             if data.get("model") != EMBEDDING_MODEL:
                 raise refuse(f"'model' must be {EMBEDDING_MODEL}, the one model of embeddings", "model")
             check_texts(data.get("input"))
+            check_vectors(data)
         return data
 
 
@@ -234,15 +252,12 @@ class Bodies:
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Hand the request on, with what LiteLLM would read in its body."""
-        if scope["type"] == "http":
-            if scope["path"].startswith(_MODELS):
-                send = Errors(scope, send)
-            if scope["method"] in ("POST", "PUT", "PATCH"):
-                try:
-                    receive = await _checked(scope, receive)
-                except ProxyException as error:
-                    await _answer(send, error)
-                    return
+        if scope["type"] == "http" and scope["method"] in ("POST", "PUT", "PATCH"):
+            try:
+                receive = await _checked(scope, receive)
+            except ProxyException as error:
+                await _answer(send, error)
+                return
         await self._inner(scope, receive, send)
 
 
@@ -275,51 +290,6 @@ async def _checked(scope: Message, receive: Receive) -> Receive:
         return next(messages, None) or await receive()
 
     return again
-
-
-class Errors:
-    """Gives errors the shape of the caller's protocol, where FastAPI or a part of LiteLLM has its own."""
-
-    def __init__(self, scope: Message, send: Send) -> None:
-        """To `send`, of the request of `scope`."""
-        self._scope = scope
-        self._send = send
-        self._status = 0
-        self._start: Message = {}
-        self._body = b""
-
-    async def __call__(self, message: Message) -> None:
-        """Pass on what is no error as it comes."""
-        if message["type"] == "http.response.start":
-            self._start, self._status = message, message["status"]
-        if self._status < HTTPStatus.BAD_REQUEST:
-            await self._send(message)
-        elif message["type"] == "http.response.body":
-            self._body += message.get("body", b"")
-            if not message.get("more_body", False):
-                await self._shaped()
-
-    async def _shaped(self) -> None:
-        try:
-            said = orjson.loads(self._body)
-        except orjson.JSONDecodeError:
-            said = self._body.decode(errors="replace")
-        error = said.get("error") if isinstance(said, dict) else None
-        if not isinstance(error, dict):
-            detail = said.get("detail", said) if isinstance(said, dict) else said
-            words = detail if isinstance(detail, str) else json.dumps(detail)
-            kind = "invalid_request_error" if self._status < HTTPStatus.INTERNAL_SERVER_ERROR else "api_error"
-            error = {"message": words, "type": kind, "param": None, "code": str(self._status)}
-        if self._scope["path"].startswith(f"{_MODELS}messages"):
-            said = {**(said if isinstance(said, dict) else {}), "type": "error", "error": error}
-        else:
-            said = {"error": {"param": None, "code": str(self._status), **error}}
-        body = orjson.dumps(said)
-        replaced = (b"content-length", b"content-type")
-        headers = [header for header in self._start["headers"] if header[0] not in replaced]
-        headers += [(b"content-length", str(len(body)).encode()), (b"content-type", b"application/json")]
-        await self._send({**self._start, "headers": headers})
-        await self._send({"type": "http.response.body", "body": body})
 
 
 def read(body: bytes) -> dict[str, Any]:

@@ -68,6 +68,7 @@ REFUSED: dict[str, tuple[Any, ...]] = {
     "manageTailnet": ("yes", "1"),
     "ports": ("18000", {"vllm": 8001}),
     "modelAbilities": ("vision", {"chat": "sight"}, {"chat": ""}, {"claudeOpus": 1}),
+    "modelNames": ("gpt-4o", ["gpt-4o"], {"gpt-4o": "gpt-5"}, {"a b": "vllm_local"}, {"gpt-4o": 3}),
     "prices": ("3", ["m"], {"m": 3}, {"m": {"inputUsd": 3}}, {"m": {"inputUsd": 1, "outputUsd": -1}}),
     "tailnetOperators": ([], "you@example.com", ["*"], ["autogroup:danger-all"], ["tag:agentic-mesh-ci"], [7]),
     "n8nWebhookUrl": ("http://mesh.example.org", "mesh.example.org", "https://localhost", "ftp://mesh.example.org"),

@@ -70,6 +70,18 @@ def test_a_given_price_comes_before_the_known_one() -> None:
     assert (given["claude-opus-4-5"].input_usd, given["claude-sonnet-4-5"].output_usd) == (4, 15)
 
 
+def test_a_given_name_of_a_model_comes_before_the_known_ones() -> None:
+    known = settings().model_names
+    assert (known["gpt-*"], known["claude-opus-4-5"], known["BAAI/bge-m3"]) == (
+        "vllm_local",
+        "claude_opus",
+        "local_bge",
+    )
+    given = settings(modelNames={"gpt-4o": "claude_opus", "gpt-*": ""}).model_names
+    assert list(given)[:2] == ["gpt-4o", "gpt-*"]
+    assert (given["gpt-4o"], given["gpt-*"], given["o[0-9]*"]) == ("claude_opus", "", "vllm_local")
+
+
 def test_the_way_out_to_a_webhook_is_to_its_own_port() -> None:
     read = settings(alertWebhook="https://hooks.example.com:8443/x")
     assert read.egress()["alerts"] == ("hooks.example.com:8443",)

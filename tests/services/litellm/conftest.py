@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import anthropic
 import httpx
 import openai
 import pytest
@@ -114,6 +115,13 @@ def other_http(other: Proxy) -> Iterator[httpx.Client]:
 def client(proxy: Proxy) -> Iterator[openai.OpenAI]:
     """The official client, as anybody would configure it."""
     with openai.OpenAI(base_url=f"{proxy.url}/v1", api_key=MASTER_KEY, max_retries=0, timeout=90) as made:
+        yield made
+
+
+@pytest.fixture
+def claude(proxy: Proxy) -> Iterator[anthropic.Anthropic]:
+    """The official client of the other protocol."""
+    with anthropic.Anthropic(base_url=proxy.url, api_key=MASTER_KEY, max_retries=0, timeout=90) as made:
         yield made
 
 

@@ -12,7 +12,7 @@ import httpx
 import redis
 import yaml
 
-from render.litellm import ENVIRONMENT, HOOKS, litellm_config, litellm_keys
+from render.litellm import ENVIRONMENT, HOOKS, litellm_config, litellm_keys, litellm_models
 from render.redis import USERS, redis_acl, redis_config
 from settings import Models
 from tests.services.agents.servers import free_port, wait_until
@@ -122,6 +122,7 @@ class Proxy:
             config["litellm_settings"]["callbacks"].remove("own_keys.hook")
         self._engine = environment() if database else {}
         self.lay(keys)
+        (folder / "models.json").write_text(litellm_models(settings()))
         (folder / "litellm.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
         for name, path in HOOKS.items():
             shutil.copy(path, folder / name)

@@ -66,7 +66,8 @@ def test_each_caller_of_the_platform_has_a_key_that_asks_models_and_does_nothing
 def test_an_unknown_key_is_refused_in_one_clear_error(proxy: Proxy) -> None:
     answer = asked(proxy, "sk-nobody")
     assert answer.status_code == 401
-    assert error(answer)["type"] == "token_not_found_in_db"
+    assert (error(answer)["type"], error(answer)["code"]) == ("invalid_request_error", "invalid_api_key")
+    assert error(answer)["message"] == "the API key is missing or not valid"
 
 
 def test_a_key_stops_at_its_budget_and_others_go_on(proxy: Proxy) -> None:

@@ -1,7 +1,9 @@
 """The models behind the proxy, stood in for: OpenAI's and Anthropic's protocols on loopback, with faults on demand."""
 
 import asyncio
+import base64
 import json
+import struct
 import threading
 import time
 import uuid
@@ -167,7 +169,10 @@ class Upstream:
         if (refused := await self._refusal(self._script.faults.get(body["model"]), {})) is not None:
             return refused
         given = body["input"] if isinstance(body["input"], list) else [body["input"]]
-        data = [{"object": "embedding", "index": i, "embedding": [0.5] * SIZE} for i in range(len(given))]
+        vector: Any = [0.5] * SIZE
+        if body.get("encoding_format") == "base64":
+            vector = base64.b64encode(struct.pack(f"<{SIZE}f", *vector)).decode()
+        data = [{"object": "embedding", "index": i, "embedding": vector} for i in range(len(given))]
         usage = {"prompt_tokens": 10, "total_tokens": 10}
         return JSONResponse({"object": "list", "data": data, "model": body["model"], "usage": usage})
 
