@@ -73,6 +73,21 @@ $(SERVICES:%=test-%): test-%: .services/%/test.stamp $(VENV)/dev.stamp
 	@sh engine/timed.sh "set-up: installed" .services/$*/bin/python -m pip install --quiet --require-hashes -r $<
 	@touch $@
 
+# Each client that the platform is tried with is a package of its own, with its own environment.
+CLIENTS := $(notdir $(wildcard tests/clients/pinned/*))
+CORE_CLIENTS := openai-3 anthropic
+
+.PHONY: clients
+clients: $(CLIENTS:%=.clients/%/ready.stamp) ## The real clients of tests/clients, each in an environment of its own below .clients.
+
+.clients/%/ready.stamp: tests/clients/pinned/%/requirements.txt | $(VENV)/dev.stamp
+	@sh tests/clients/install.sh "$(PYTHON)" $*
+	@touch $@
+
+.clients/%/ready.stamp: tests/clients/pinned/%/package-lock.json | .clients/node/ready.stamp
+	@sh tests/clients/install.sh "$(PYTHON)" $*
+	@touch $@
+
 .PHONY: lint
 lint: setup ## Style and types.
 	$(PY) -m ruff format --check .
@@ -136,10 +151,10 @@ lab-heal: setup ## Join it again.
 	@$(PY) -m lab heal $(NODE)
 
 .PHONY: lab-test lab-test-quick
-lab-test: setup tools ## Every test of the lab, crashes and attacks too, in the one that is up or its own: about 1 hour.
+lab-test: setup tools clients ## Every test of the lab, crashes and attacks too, in the one that is up or its own: about 1 hour.
 	LAB_REAL=$${LAB_REAL-all} $(PY) -m pytest tests/lab
 
-lab-test-quick: setup tools ## Those of them that `make test` has time for.
+lab-test-quick: setup tools $(CORE_CLIENTS:%=.clients/%/ready.stamp) ## Those of them that `make test` has time for.
 	@# On a machine that may be busy: what fails is tried once more, alone.
 	$(PY) -m pytest tests/lab -m "not rehearsal" || \
 		$(PY) -m pytest tests/lab -m "not rehearsal" --last-failed --last-failed-no-failures none
@@ -161,12 +176,15 @@ diagnose: $(VENV)/run.stamp ## Which services of a node are not healthy, and why
 
 .PHONY: lock
 lock: setup ## Compile the pinned, hashed requirements from their .in files.
-	@for name in requirements requirements-dev requirements-go $(basename $(wildcard services/*/requirements.in services/*/requirements-test.in)); do \
+	@for name in requirements requirements-dev requirements-go $(basename $(wildcard services/*/requirements.in services/*/requirements-test.in tests/clients/pinned/*/requirements.in)); do \
 		$(VENV)/bin/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header \
 			--no-emit-index-url --no-emit-find-links --python-version 3.11 $$name.in -o $$name.txt || exit 1; \
+	done
+	@for lock in tests/clients/pinned/*/package.json; do \
+		npm --prefix "$${lock%/*}" install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts --no-audit --no-fund || exit 1; \
 	done
 
 .PHONY: clean
 clean: ## Remove everything that the set-up, the plans and the checks made.
-	rm -rf $(VENV) .services .engine .preview .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .services .clients .engine .preview .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -51,7 +51,8 @@ def content(message: dict[str, Any]) -> str:
     parts = message.get("content") or ""
     if isinstance(parts, str):
         return parts
-    return " ".join(str(part.get("text", "")) for part in parts if isinstance(part, dict))
+    # A result of a tool has its own content, in Anthropic's API.
+    return " ".join(str(part.get("text") or content(part)) for part in parts if isinstance(part, dict))
 
 
 def tokens(text: str) -> int:

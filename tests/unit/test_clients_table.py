@@ -1,0 +1,60 @@
+"""The table of clients is whole, and its pins name no registry."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.clients.document import markdown
+from tests.clients.running import PROGRAMS, Outcome, differences
+from tests.clients.table import CLIENTS, FEATURES, FURTHER, PINNED, Client
+
+EACH = pytest.mark.parametrize("client", CLIENTS, ids=[client.name for client in CLIENTS])
+
+
+@EACH
+def test_every_cell_works_or_says_why_not(client: Client) -> None:
+    known = {*client.works, *client.refused, *client.absent}
+    assert known >= set(FEATURES)
+    assert known <= {*FEATURES, *FURTHER}
+    assert len(client.works) + len(client.refused) + len(client.absent) == len(known)
+
+
+@EACH
+def test_its_program_tries_what_the_table_expects(client: Client) -> None:
+    source = (PROGRAMS / client.program).read_text()
+    tried = set(re.findall(r'^        "(\w+)": \1,$|^  async (\w+)\(\) \{$', source, re.MULTILINE))
+    assert {python or node for python, node in tried} == set(client.expected())
+
+
+@EACH
+def test_its_settings_name_the_platform_and_no_key(client: Client) -> None:
+    assert "https://DOMAIN" in client.settings
+    assert f"## {client.title}\n" in markdown()
+
+
+def test_what_is_pinned_is_tried() -> None:
+    names = {client.name for client in CLIENTS if client.package}
+    assert {folder.name for folder in PINNED.iterdir()} == names | {"node"}
+    for client in CLIENTS:
+        assert not client.package or re.fullmatch(r"\d+(\.\d+)+", client.version())
+
+
+@pytest.mark.parametrize("lock", sorted(PINNED.glob("*/*")), ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_no_pin_names_a_registry(lock: Path) -> None:
+    text = lock.read_text()
+    assert '"resolved"' not in text
+    assert not re.search(r"--(extra-)?index-url|--find-links|@ https?:", text)
+    if lock.name == "requirements.txt":
+        assert text.count("==") <= text.count("--hash=sha256:")
+
+
+def test_an_outcome_that_the_table_does_not_expect_is_told() -> None:
+    client = next(client for client in CLIENTS if client.refused)
+    found = {feature: Outcome(kind, client.refused.get(feature, "")) for feature, kind in client.expected().items()}
+    assert differences(client, found) == []
+    refused = next(iter(client.refused))
+    assert len(differences(client, found | {"chat": Outcome("fails", "no")})) == 1
+    assert len(differences(client, found | {refused: Outcome("refused", "no")})) == 1
+    assert len(differences(client, found | {"unheard_of": Outcome("works", "yes")})) == 1
+    assert len(differences(client, {name: one for name, one in found.items() if name != "chat"})) == 1
