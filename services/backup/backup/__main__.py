@@ -27,6 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; its exit status."""
     parsed = _parser().parse_args(arguments)
     log = Log(sys.stderr)
+    # restic sends it to the owner of a lock to see whether it lives; the number may be this process' by now.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     os.umask(0o077)  # copies of databases pass through the cache
     try:
         settings = from_environment(os.environ)

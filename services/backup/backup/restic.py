@@ -59,8 +59,8 @@ class Restic:
         id of earlier runs, nothing is ever made: then a repository that is gone was hidden or taken away, and a new
         one would cover that up.
 
-        Locks go whose owner is certainly gone, as restic judges it: dead on this host, or unrenewed for half an hour.
-        Never all of them: somebody may be restoring from another machine, and pruning below a reader breaks it.
+        Locks go that restic takes for stale: their owner is dead on this host, or did not renew them for half an hour.
+        `locks.release` removes those of this service that it cannot tell.
         """
         if known is None and not self._there("cat", "config"):
             self._probe("init")
@@ -120,6 +120,19 @@ class Restic:
         found = json.loads("".join(self._probe("snapshots", "--json")) or "null")
         entries = [_snapshot(entry) for entry in found or ()]
         return tuple(sorted((e for e in entries if e is not None), key=lambda e: e.time))
+
+    def locks(self) -> tuple[tuple[str, str], ...]:
+        """Name and content of each lock in the repository; those that end meanwhile are left out."""
+        found = []
+        for line in self._probe("list", "locks", "--no-lock"):
+            name = line.strip()
+            try:
+                found.append((name, "".join(self._probe("cat", "--no-lock", "lock", name))))
+            except CommandError:
+                # Older versions of restic go on looking for one that is gone until the limit.
+                if self._stop.is_set():
+                    raise
+        return tuple(found)
 
     def dump(self, snapshot: str, path: str, *, archive: bool = False) -> Child:
         """A file's content, or with `archive` a tar of a folder, as the output of a child."""

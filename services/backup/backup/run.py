@@ -1,10 +1,12 @@
 """One run: every part, then retention, then the check when it is due."""
 
+import socket
 import time
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
 
+from backup import locks
 from backup.context import Context
 from backup.errors import BackupError
 from backup.parts import Kind, Part, kinds
@@ -58,8 +60,10 @@ def _run(context: Context, state: State, *, only_failed: bool) -> bool:
 
 
 def _open(context: Context, state: State) -> None:
+    locks.remember(state, socket.gethostname())
     state.repository = context.restic.open(state.repository)
     context.store.save(state)
+    locks.release(context, state)
 
 
 def _find(context: Context, state: State) -> tuple[list[Part], bool]:

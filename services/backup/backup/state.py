@@ -40,6 +40,8 @@ class State:
     verified: float = 0
     verify_error: str | None = None
     parts: dict[str, PartState] = field(default_factory=dict)
+    hosts: list[str] = field(default_factory=list)
+    """Host names that this service's containers had: theirs are the locks that nobody else removes."""
     leftovers: dict[str, str] = field(default_factory=dict)
     """Snapshot -> collection that Qdrant made for a run which may not have lived to remove it."""
 

@@ -104,7 +104,14 @@ class Program:
 
     def restic(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Restic as an operator would call it, past the program."""
-        env = {
+        return subprocess.run(
+            ["restic", "--no-cache", *arguments],
+            env=self.restic_environment(), capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+
+    def restic_environment(self) -> dict[str, str]:
+        """What restic needs to open the repository."""
+        return {
             "PATH": self.env["PATH"],
             "HOME": self.env["BACKUP_SCRATCH_DIR"],
             "RESTIC_REPOSITORY": f"s3:http://{self.env['BACKUP_HOST']}/{self.bucket}",
@@ -113,9 +120,6 @@ class Program:
             "AWS_SECRET_ACCESS_KEY": (self.config / "secret-key").read_text().strip(),
             "AWS_DEFAULT_REGION": "eu-central-1",
         }
-        return subprocess.run(
-            ["restic", "--no-cache", *arguments], env=env, capture_output=True, text=True, timeout=60, check=False
-        )
 
 
 class ArgumentWatch:
