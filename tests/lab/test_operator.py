@@ -25,6 +25,29 @@ def ask(mesh: Mesh, path: str, *options: str) -> tuple[int, int]:
     return done.returncode, int(done.stdout or 0)
 
 
+def test_an_operator_hears_of_the_queue_of_pictures(mesh: Mesh, certificate: Path, tmp_path: Path) -> None:
+    """A WebSocket through two proxies: its first message comes at once, and nothing ends it before curl does."""
+    host, said = f"comfyui.thanos.{TRUST_DOMAIN}", tmp_path / "said"
+    headers = (
+        "Connection: Upgrade",
+        "Upgrade: websocket",
+        "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Key: bGFiLWxhYi1sYWItbGFiIQ==",
+    )
+    done = mesh.on_node(
+        "oracle1",
+        *("curl", "-sS", "-i", "--no-buffer", "--http1.1", "--max-time", "10", "--insecure", "-o", str(said)),
+        *("--connect-to", f"{host}:8003:{mesh.node('thanos').address}:8003"),
+        *("--cert", f"{certificate}/certificate.pem", "--key", f"{certificate}/key.pem"),
+        *(part for header in headers for part in ("-H", header)),
+        f"https://{host}:8003/ws?clientId=operator",
+    )
+    assert done.returncode == 28, done.stderr
+    content = said.read_bytes()
+    assert content.startswith(b"HTTP/1.1 101 ")
+    assert b'"queue_remaining": 0' in content
+
+
 def test_an_operator_reaches_a_service_and_nobody_else_does(mesh: Mesh, certificate: Path, tmp_path: Path) -> None:
     shown = ("--cert", f"{certificate}/certificate.pem", "--key", f"{certificate}/key.pem")
     key = tmp_path / "header"
