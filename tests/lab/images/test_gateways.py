@@ -119,6 +119,8 @@ REFUSED: dict[str, tuple[str, str, str, dict[str, str], int]] = {
 def test_what_kong_refuses_is_refused(serve: Serve, config: dict[str, Any], fact: Fact) -> None:
     method, path, body, headers, before = REFUSED[fact.get("what")]
     config["consumers"].append({"username": "stranger", "keyauth_credentials": [{"key": "stranger"}]})
+    # Kong's own words: ours make OpenAI's of them.
+    config["plugins"] = [plugin for plugin in config["plugins"] if plugin["name"] != "post-function"]
     for plugin in config["plugins"]:
         if plugin["name"] == "request-size-limiting":
             plugin["config"]["allowed_payload_size"] = 1
