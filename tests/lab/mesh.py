@@ -106,11 +106,12 @@ class Mesh:
         return int(client.exec_inspect(made)["ExitCode"]), output
 
     def on_node(self, node: str, *command: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:
-        """A command in a node's network namespace, as a program on that host."""
+        """A command in a node's network namespace, as a program on that host; what it says may be a sound."""
         return subprocess.run(
             in_namespace(self.node(node).namespace, *command),
             capture_output=True,
             text=True,
+            errors="replace",
             check=False,
             timeout=seconds,
         )

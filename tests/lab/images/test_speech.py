@@ -9,8 +9,10 @@ import pytest
 
 from lab.images.standins import sound, speech
 from lab.images.standins.common import Service
+from render.models import audio_voices
 from tests.contracts.upstream_facts import Fact, read
 from tests.lab.images.conftest import Client
+from tests.unit.samples import settings
 
 UPSTREAM = read("whisper")
 HEARS, SPEAKS, NEMO = "Systran/faster-whisper-small", "speaches-ai/Kokoro-82M-v1.0-ONNX", "istupakov/parakeet-tdt-onnx"
@@ -112,6 +114,10 @@ def test_its_tables_are_those_of_upstream_s_file() -> None:
     assert list(sound.OPENAI_VOICES) == UPSTREAM.limit("names of OpenAI's voices that Kokoro replaces")
     assert list(sound.VOICES) == UPSTREAM.limit("voices of Kokoro")
     assert UPSTREAM.limit("aliases of the image") == speech.ALIASES
+
+
+def test_ours_are_voices_that_it_has() -> None:
+    assert set(audio_voices(settings("thanos")).values()) <= set(sound.VOICES)
 
 
 def test_health_wants_no_key(client: Client) -> None:
