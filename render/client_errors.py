@@ -24,9 +24,10 @@ ANTHROPIC_PATHS: Final = ("/v1/messages", "/v1/complete")
 ANTHROPIC_HEADER: Final = "anthropic-version"
 """Its SDKs send it with every request; on paths that both APIs have it tells them apart."""
 SERVED: Final = (
-    "With the base URL https://DOMAIN/v1 there are chat/completions, responses, embeddings, models, "
-    "images/generations, audio/transcriptions, audio/translations, audio/speech, files, vector_stores, documents, "
-    "search and runs; with https://DOMAIN there are Anthropic's v1/messages and v1/messages/count_tokens."
+    "Below /v1 of this host there are chat/completions, responses, embeddings, models, images/generations, "
+    "audio/transcriptions, audio/translations, audio/speech, files, vector_stores, documents, search and runs, and of "
+    "Anthropic's API messages and messages/count_tokens. The base URL of an OpenAI client ends in /v1, that of an "
+    "Anthropic client is the host alone."
 )
 """What there is, for whoever asks for something else."""
 

@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import yaml
 
-from render.client_errors import ANTHROPIC_PATHS
 from render.kong_lua import ERROR_BODY_FILTER, error_header_filter, no_cors_of_services
 from render.kong_lua import voices as voices_function
 from render.limits import BODY_MIB, REQUESTS_PER_MINUTE
@@ -28,8 +27,6 @@ class Way:
     """Whether the service sees the path without that beginning."""
     groups: tuple[str, ...] | None = ("users",)
     """Groups that may use it; None: no key, since webhooks bring their own."""
-    answers: int | None = None
-    """The status that Kong itself answers with instead of asking the service."""
 
 
 AGENTS: Final = "http://agents:8080"
@@ -45,8 +42,6 @@ WAYS: Final = (
         paths=("~/v1/embeddings$", "~/v1/messages$", "~/v1/messages/count_tokens$", "~/v1/responses$"),
     ),
     Way(name="audio", url=WHISPER, paths=("~/v1/audio/(?:transcriptions|translations|speech)$",)),
-    # The rest of what Anthropic's API has alone, in its own words.
-    Way(name="anthropic-rest", url=AGENTS, paths=ANTHROPIC_PATHS, answers=404),
     Way(name="models", url=LITELLM, paths=("/models",), strip=True),
     Way(name="speech", url=WHISPER, paths=("/speech",), strip=True),
     Way(name="images", url="http://comfyui:8003", paths=("/images",), strip=True),
@@ -194,5 +189,3 @@ def _plugins(way: Way, keys: dict[str, str], cors_origins: Sequence[str]) -> Ite
         header, scheme, key = _UPSTREAM_KEYS[way.url]
         transform["add"] = {"headers": [f"{header}:{scheme}{keys[key]}"]}
     yield {"name": "request-transformer", "config": transform}
-    if way.answers is not None:
-        yield {"name": "request-termination", "config": {"status_code": way.answers}}

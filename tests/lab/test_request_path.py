@@ -118,7 +118,6 @@ def test_one_base_url_serves_more_than_chat(user: User, path: str, body: dict[st
         ("/v1/messages", ("-X", "POST"), False, FROM_KONG[401].anthropic()),
         ("/v1/models", ("-H", "anthropic-version: 2023-06-01"), False, FROM_KONG[401].anthropic()),
         ("/chat/completions", ("-X", "POST"), True, NOT_SERVED.openai()),
-        ("/v1/messages/batches", (), True, NOT_SERVED.anthropic()),
         ("/v1/embeddings", ("-X", "DELETE"), True, NOT_SERVED.openai()),
         ("/models/v1/files", (), True, NOT_SERVED.openai()),
         ("/v1/models?file=../../../../etc/passwd", (), True, FROM_EDGE[403].openai()),
@@ -133,11 +132,14 @@ def test_errors_of_the_way_in_are_the_api_s(
     assert json.loads(body) == error
 
 
-def test_what_is_not_served_below_v1_is_said_in_openai_s_shape(user: User) -> None:
+def test_what_is_not_served_below_v1_is_said_by_the_agents(user: User) -> None:
     for path in ("/v1/assistants", "/v1/batches", "/v1/audio/voices"):
         status, _, body = user.ask(path)
         assert status in (404, 501), path
         assert json.loads(body)["error"].keys() == {"message", "type", "param", "code"}
+    status, _, body = user.ask("/v1/messages/batches")
+    assert status in (404, 501)
+    assert json.loads(body)["error"].keys() == {"type", "message"}
 
 
 def test_no_web_page_may_call_while_the_settings_name_none(user: User) -> None:

@@ -252,7 +252,6 @@ SERVED = {
     ),
     "model-api": ("embeddings", "messages", "messages/count_tokens", "responses"),
     "audio": ("audio/transcriptions", "audio/translations", "audio/speech"),
-    "anthropic-rest": ("messages/batches", "complete"),
 }  # fmt: skip
 
 
@@ -262,7 +261,11 @@ def test_one_base_url_serves_them_all(way: str, path: str) -> None:
     assert services()[way]["routes"][0]["strip_path"] is False
 
 
-@pytest.mark.parametrize("path", ["assistants", "batches", "moderations", "embeddings/x", "responses/resp_1", "audio"])
+@pytest.mark.parametrize("path", [
+        "assistants", "batches", "moderations", "embeddings/x", "responses/resp_1", "audio", "messages/batches",
+        "complete",
+    ],
+)  # fmt: skip
 def test_the_agents_say_what_is_not_served(path: str) -> None:
     assert way_of(f"/v1/{path}") == "agents"
 
@@ -293,13 +296,6 @@ def test_what_is_sent_to_the_model_proxy_and_to_speech_is_what_their_proxies_all
 def test_no_route_is_for_some_methods_only() -> None:
     """Preflight requests come by OPTIONS; a route without it would leave them to another."""
     assert not [r for s in services().values() for r in s["routes"] if "methods" in r]
-
-
-def test_what_anthropic_s_api_has_alone_is_not_asked_of_anybody() -> None:
-    rest = services()["anthropic-rest"]
-    assert plugins(rest)["request-termination"] == {"status_code": 404}
-    assert "key-auth" in plugins(rest)
-    assert [name for name, s in services().items() if "request-termination" in plugins(s)] == ["anthropic-rest"]
 
 
 def test_no_web_page_may_call_unless_the_settings_name_it() -> None:

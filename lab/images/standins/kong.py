@@ -1,7 +1,7 @@
 """Kong without a database: serves the declarative file that `KONG_DECLARATIVE_CONFIG` names.
 
 What of it is served: routes by path with or without stripping, key-auth, acl, rate-limiting, request-size-limiting,
-request-transformer (remove, replace and add of headers), cors, request-termination, correlation-id, prometheus, and of
+request-transformer (remove, replace and add of headers), cors, correlation-id, prometheus, and of
 pre-function and post-function what they do with answers (`kong_lua.py`). A file that does not fit Kong's schemas
 (`kong_schema.py`) stops it. What it does with a request was read from `kong/plugins/*/handler.lua`,
 `kong/runloop/{handler,plugins_iterator}.lua`, `kong/error_handlers.lua` and `kong/pdk/response.lua` of 3.9.3.
@@ -29,7 +29,6 @@ from lab.images.standins.common import (
     metric,
     readable,
     say,
-    status_text,
     wait,
 )
 from lab.images.standins.kong_config import ConfigError, Gateway, Plugins, Route, load
@@ -179,7 +178,6 @@ class Proxy:
             else:
                 who = consumer_of(self.gateway, route, request)
                 limits = limited(self.gateway, route, request, who)
-                terminated(route.plugins.get("request-termination"), request)
                 self._rewritten(route, request)
                 answer = self._forward(route, request, request_id, who)
                 echo = route.plugins.get("correlation-id", {}).get("echo_downstream")
@@ -304,19 +302,6 @@ def _allowed_origin(cors: Mapping[str, Any], request: Request) -> dict[str, str]
         return {"Access-Control-Allow-Origin": allowed, **(credentials if asked else {})}
     found = origins[0] if len(origins) == 1 else next((origin for origin in origins if origin == asked), None)
     return {"vary": "Origin", **({"Access-Control-Allow-Origin": found} if found else {}), **credentials}
-
-
-def terminated(termination: Mapping[str, Any] | None, request: Request) -> None:
-    """`request-termination/handler.lua`: the answer, instead of the service's."""
-    if termination is None:
-        return
-    status = termination.get("status_code", 503)
-    if termination.get("body"):
-        kind = termination.get("content_type", "application/json; charset=utf-8")
-        ended = Refused(status, "", {}, {})
-        ended.answer = Answer(termination["body"], status, kind)
-        raise ended
-    raise error(request, status, termination.get("message", status_text(status)))
 
 
 def status_service(gateway: Gateway) -> Service:

@@ -167,12 +167,6 @@ PLUGINS: Final[Mapping[str, Fields]] = {
         "max_age": Field(kind=NUMBER),
         **dict.fromkeys(("credentials", "private_network", "preflight_continue", "allow_origin_absent"), BOOLEAN),
     },
-    "request-termination": {
-        "status_code": Field(kind=int, between=(100, 599)),
-        **dict.fromkeys(("message", "content_type", "body"), TEXT),
-        "echo": BOOLEAN,
-        "trigger": Field(check=_header),
-    },
     **dict.fromkeys(SERVERLESS, dict.fromkeys(PHASES, Field(kind=list, elements=Field(check=_lua)))),
     "correlation-id": {
         "header_name": TEXT,
@@ -319,18 +313,6 @@ def _plugin(name: str, config: Mapping[str, Any], where: str) -> Iterator[str]:
     if name in SERVERLESS and not any(config.get(phase) for phase in PHASES):
         named = ", ".join(f"'config.{phase}'" for phase in PHASES)
         yield f"{where}: at least one of these fields must be non-empty: {named}"
-    if name == "request-termination":
-        yield from _termination(config, where)
-
-
-def _termination(config: Mapping[str, Any], where: str) -> Iterator[str]:
-    """`request-termination/schema.lua`, custom_validator."""
-    if config.get("message") and (config.get("content_type") or config.get("body")):
-        yield f"{where}.config: message cannot be used with content_type or body"
-    if config.get("content_type") and not config.get("body"):
-        yield f"{where}.config: content_type requires a body"
-    if config.get("echo") and (config.get("content_type") or config.get("body")):
-        yield f"{where}.config: echo cannot be used with content_type and body"
 
 
 def _limits(config: Mapping[str, Any], where: str) -> Iterator[str]:

@@ -108,20 +108,6 @@ def _bad_origin(c: dict[str, Any]) -> None:
     plugin(c, "cors")["origins"] = ["https://(chat"]
 
 
-def _status(c: dict[str, Any]) -> None:
-    c["services"][0]["plugins"].append({"name": "request-termination", "config": {"status_code": 99}})
-
-
-def _two_bodies(c: dict[str, Any]) -> None:
-    config = {"status_code": 404, "message": "no", "body": "no"}
-    c["services"][0]["plugins"].append({"name": "request-termination", "config": config})
-
-
-def _type_of_nothing(c: dict[str, Any]) -> None:
-    config = {"content_type": "application/json"}
-    c["services"][0]["plugins"].append({"name": "request-termination", "config": config})
-
-
 def _not_lua(c: dict[str, Any]) -> None:
     plugin(c, "post-function")["header_filter"] = ["return function("]
 
@@ -155,9 +141,6 @@ def _other_phase(c: dict[str, Any]) -> None:
         (_same_key, "uniqueness violation: 'keyauth_credentials' entity with key set to '...'"),
         (_method_of_browsers, "config.methods[2]: expected one of: GET, HEAD, PUT"),
         (_bad_origin, "'https://(chat' is not a valid regex"),
-        (_status, "config.status_code: value should be between 100 and 599"),
-        (_two_bodies, "message cannot be used with content_type or body"),
-        (_type_of_nothing, "content_type requires a body"),
         (_not_lua, "error parsing pre-function: "),
         (_no_phase, "at least one of these fields must be non-empty: 'config.certificate'"),
         (_other_phase, "config.response: unknown field"),
