@@ -273,3 +273,21 @@ def test_no_words_of_a_conversation_are_logged(
         _ask(client, FOLLOW_UP)
     assert "was not rewritten" in caplog.text
     assert "Cape Verity" not in caplog.text
+
+
+def test_the_models_parameters_are_the_answers(client: openai.OpenAI, upstream: StandIn) -> None:
+    given: dict[str, Any] = {"temperature": 0.3, "stop": ["END"], "response_format": {"type": "json_object"}}
+    _ask(client, FOLLOW_UP, **given, max_tokens=77)
+    rewrite, asked = upstream.chats
+    assert {name: asked[name] for name in given} == given
+    assert asked["max_tokens"] == 77
+    assert (rewrite["temperature"], rewrite.get("stop"), rewrite.get("response_format")) == (0, None, None)
+
+
+@pytest.mark.parametrize("model", ["search", "multi_step"])
+@pytest.mark.parametrize("extra", [{}, {"extra_body": {"metadata": {"route": "search"}}}])
+def test_logprobs_are_refused_by_name(client: openai.OpenAI, model: str, extra: dict[str, Any]) -> None:
+    named = "vllm_local" if extra else model
+    with pytest.raises(openai.BadRequestError, match="logprobs") as caught:
+        client.chat.completions.create(model=named, messages=FOLLOW_UP, logprobs=True, **extra)  # type: ignore[call-overload]
+    assert caught.value.param == "logprobs"
