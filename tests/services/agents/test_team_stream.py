@@ -201,6 +201,7 @@ def test_who_hangs_up_stops_the_team(base_url: str, upstream: StandIn) -> None:
     assert len(upstream.chats) == 2
 
 
+LINK = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
 ODD: dict[str, list[dict[str, Any]]] = {
     "a tool's result": [
         *ASKED,
@@ -214,6 +215,7 @@ ODD: dict[str, list[dict[str, Any]]] = {
         {"role": "user", "content": [{"type": "text", "text": ASKED[1]["content"]}, PICTURE]},
         *ASKED[2:],
     ],
+    "a link before": [{"role": "user", "content": [{"type": "text", "text": ASKED[1]["content"]}, LINK]}, *ASKED[2:]],
     "the assistant first": [{"role": "assistant", "content": "Ahoy!"}, *ASKED[1:]],
 }
 
@@ -231,6 +233,8 @@ def test_any_conversation_is_answered(client: openai.OpenAI, upstream: StandIn, 
         assert "NOON" in told or "result" not in odd
     concluded = upstream.chats[-1]["messages"][1]["content"]
     assert "Arr, it is" in concluded or odd != "a prefill"
+    if odd == "a link before":
+        assert "(a picture, not attached)" in concluded
     if odd == "pictures before":
         assert "(attached file 1, a picture)" in concluded
 
