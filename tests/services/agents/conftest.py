@@ -24,7 +24,7 @@ from mesh_agents.api.app import make_app  # noqa: E402
 from mesh_agents.config import SECRETS, Settings  # noqa: E402
 
 from tests.services.agents.embedding import SIZE  # noqa: E402
-from tests.services.agents.servers import PRICES, Postgres, Redis, free_port, running, wait_until  # noqa: E402
+from tests.services.agents.servers import ABILITIES, PRICES, Postgres, Redis, free_port, running, wait_until  # noqa: E402
 from tests.services.agents.stand_in import StandIn  # noqa: E402
 
 ADDRESSES = ("LITELLM", "EMBEDDINGS", "WHISPER", "INTERPRETER", "OCR", "COMFYUI")
@@ -131,6 +131,14 @@ def vectors() -> AsyncQdrantClient:
 @pytest.fixture(scope="session")
 def base_url(environment: dict[str, str], vectors: AsyncQdrantClient) -> Iterator[str]:
     with serving(environment, vectors) as url:
+        wait_until(lambda: httpx.get(f"{url}/ready").status_code == 200, what="readiness")
+        yield url
+
+
+@pytest.fixture(scope="session")
+def seeing_url(environment: dict[str, str], vectors: AsyncQdrantClient) -> Iterator[str]:
+    """Of an API whose cloud models are known to see."""
+    with serving({**environment, "AGENTS_ABILITIES": ABILITIES}, vectors) as url:
         wait_until(lambda: httpx.get(f"{url}/ready").status_code == 200, what="readiness")
         yield url
 

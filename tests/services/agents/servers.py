@@ -23,6 +23,16 @@ PRICES = json.dumps(
     }
 )
 """As the program renders them."""
+ABILITIES = json.dumps(
+    {
+        "vllm_local": ["tools"],
+        "claude_small": ["tools", "vision"],
+        "claude_sonnet": ["tools", "vision"],
+        "claude_opus": ["tools", "vision"],
+        "openrouter_mixtral": ["tools"],
+    }
+)
+"""What the models can do besides text."""
 
 
 def free_port() -> int:

@@ -50,6 +50,8 @@ class Say:
     """Of a stream before its fault; if it is not said, half of them."""
     delay: float = 0.0
     """Seconds before the answer, or before each word of a stream."""
+    finish: str = "stop"
+    """Why it ends, unless for tools."""
     usage: tuple[int, int] | None = None
     """Tokens in and out; if it is not said, 100 and 50 of a whole answer, 10 and its words of a stream."""
 
@@ -166,7 +168,7 @@ class StandIn:
                 return  # an end without [DONE] and without a finish reason
             yield _event(_chunk(payload, {"content": word if index == 0 else f" {word}"}))
         if say.fault != "no_reason":
-            yield _event(_chunk(payload, {}, "error" if say.fault == "error_reason" else "stop"))
+            yield _event(_chunk(payload, {}, "error" if say.fault == "error_reason" else say.finish))
         if (payload.get("stream_options") or {}).get("include_usage"):
             # As LiteLLM 1.103.2 sends it, with a choice that says nothing, where OpenAI has none.
             yield _event({**_chunk(payload, {}), "usage": _usage(say.usage or (10, len(words)))})
@@ -232,7 +234,7 @@ def _body(payload: dict[str, Any], say: Say) -> dict[str, Any]:
         "object": "chat.completion",
         "created": 1,
         "model": payload["model"],
-        "choices": [{"index": 0, "message": message, "finish_reason": "tool_calls" if say.tool_calls else "stop"}],
+        "choices": [{"index": 0, "message": message, "finish_reason": "tool_calls" if say.tool_calls else say.finish}],
         "usage": _usage(say.usage or (100, 50)),
     }
 

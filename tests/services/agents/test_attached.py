@@ -239,7 +239,6 @@ def test_the_team_follows_no_links(able: openai.OpenAI, upstream: StandIn) -> No
         ({"type": "input_audio", "input_audio": {"data": "AAAA"}}, "invalid_value", "format"),
         ({"type": "input_audio", "input_audio": {"data": "AAAA", "format": "a\r\nb"}}, "invalid_value", "format"),
         ({"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}, "invalid_attachment", "empty"),
-        ({"type": "file", "file": {"file_id": "file-1"}}, "unsupported_parameter", "file_data"),
         ({"type": "file", "file": {}}, "invalid_value", "file_data"),
         (_file(b"PK\x03\x04\x00", "a.zip"), "unsupported_document", "a.zip"),
         (_file(b"  ", "a.txt"), "document_empty", "a.txt"),

@@ -1,5 +1,6 @@
 """Whole conversations on the route `search`: follow-ups, the system prompt, streams, usage."""
 
+import base64
 import json
 import logging
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ import openai
 import pytest
 
 from tests.services.agents.conftest import KEY
-from tests.services.agents.stand_in import Say, StandIn
+from tests.services.agents.stand_in import PNG, Say, StandIn
 from tests.services.agents.team import system
 
 pytestmark = pytest.mark.filterwarnings("ignore:Payload indexes have no effect in the local Qdrant")
@@ -26,7 +27,7 @@ FOLLOW_UP: list[dict[str, Any]] = [*EARLIER, {"role": "user", "content": "And wh
 REWRITTEN = "When did Anna Smith build the lighthouse at Cape Verity?"
 ANSWER = "It was built in 1871 [1], says a ghost [7]."
 CALL = {"id": "c1", "type": "function", "function": {"name": "clock", "arguments": "{}"}}
-PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}}
+PICTURE = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{base64.b64encode(PNG).decode()}"}}
 
 
 def is_rewrite(payload: dict[str, Any]) -> bool:
@@ -35,6 +36,11 @@ def is_rewrite(payload: dict[str, Any]) -> bool:
 
 def model(payload: dict[str, Any]) -> Say:
     return Say(f'"{REWRITTEN}"', usage=(30, 12)) if is_rewrite(payload) else Say(ANSWER, usage=(200, 20))
+
+
+@pytest.fixture
+def base_url(seeing_url: str) -> str:
+    return seeing_url
 
 
 @pytest.fixture
@@ -231,7 +237,7 @@ def test_any_conversation_is_answered(client: openai.OpenAI, upstream: StandIn, 
     assert all(message["content"] for message in asked)
     text = json.dumps(asked)
     assert "And when?" in json.dumps(asked[-1]) or "result" in odd
-    assert text.count("base64,aGk=") == ("pictures" in odd), "the model sees it, once"
+    assert text.count("base64,") == ("pictures" in odd), "the model sees it, once"
     assert "NOON" in text or "result" not in odd
     assert "Arr, it was" in text or odd != "a prefill"
 
@@ -267,3 +273,21 @@ def test_no_words_of_a_conversation_are_logged(
         _ask(client, FOLLOW_UP)
     assert "was not rewritten" in caplog.text
     assert "Cape Verity" not in caplog.text
+
+
+def test_the_models_parameters_are_the_answers(client: openai.OpenAI, upstream: StandIn) -> None:
+    given: dict[str, Any] = {"temperature": 0.3, "stop": ["END"], "response_format": {"type": "json_object"}}
+    _ask(client, FOLLOW_UP, **given, max_tokens=77)
+    rewrite, asked = upstream.chats
+    assert {name: asked[name] for name in given} == given
+    assert asked["max_tokens"] == 77
+    assert (rewrite["temperature"], rewrite.get("stop"), rewrite.get("response_format")) == (0, None, None)
+
+
+@pytest.mark.parametrize("model", ["search", "multi_step"])
+@pytest.mark.parametrize("extra", [{}, {"extra_body": {"metadata": {"route": "search"}}}])
+def test_logprobs_are_refused_by_name(client: openai.OpenAI, model: str, extra: dict[str, Any]) -> None:
+    named = "vllm_local" if extra else model
+    with pytest.raises(openai.BadRequestError, match="logprobs") as caught:
+        client.chat.completions.create(model=named, messages=FOLLOW_UP, logprobs=True, **extra)  # type: ignore[call-overload]
+    assert caught.value.param == "logprobs"

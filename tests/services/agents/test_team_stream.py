@@ -201,6 +201,7 @@ def test_who_hangs_up_stops_the_team(base_url: str, upstream: StandIn) -> None:
     assert len(upstream.chats) == 2
 
 
+LINK = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
 ODD: dict[str, list[dict[str, Any]]] = {
     "a tool's result": [
         *ASKED,
@@ -214,6 +215,7 @@ ODD: dict[str, list[dict[str, Any]]] = {
         {"role": "user", "content": [{"type": "text", "text": ASKED[1]["content"]}, PICTURE]},
         *ASKED[2:],
     ],
+    "a link before": [{"role": "user", "content": [{"type": "text", "text": ASKED[1]["content"]}, LINK]}, *ASKED[2:]],
     "the assistant first": [{"role": "assistant", "content": "Ahoy!"}, *ASKED[1:]],
 }
 
@@ -231,6 +233,8 @@ def test_any_conversation_is_answered(client: openai.OpenAI, upstream: StandIn, 
         assert "NOON" in told or "result" not in odd
     concluded = upstream.chats[-1]["messages"][1]["content"]
     assert "Arr, it is" in concluded or odd != "a prefill"
+    if odd == "a link before":
+        assert "(a picture, not attached)" in concluded
     if odd == "pictures before":
         assert "(attached file 1, a picture)" in concluded
 
@@ -261,3 +265,36 @@ def test_a_run_knows_the_conversation_too(http: httpx.Client, upstream: StandIn,
     assert all("FIFTY-FOUR" in chat["messages"][1]["content"] for chat in upstream.chats)
     usage = run["result"]["usage"]
     assert (usage["prompt_tokens"], usage["completion_tokens"], usage["tokens"]) == (500, 250, 750)
+
+
+GIVEN: dict[str, Any] = {"temperature": 0.3, "stop": ["END"], "response_format": {"type": "json_object"}}
+
+
+def test_the_models_parameters_are_the_conclusions(client: openai.OpenAI, upstream: StandIn) -> None:
+    upstream.script = team
+    _ask(client, **GIVEN, max_tokens=77)
+    *others, concluded = upstream.chats
+    assert {name: concluded[name] for name in GIVEN} == GIVEN
+    assert concluded["max_tokens"] == 77
+    assert not any(set(GIVEN) & set(chat) or chat["max_tokens"] == 77 for chat in others)
+
+
+@pytest.mark.parametrize(("worker", "calls"), [("analyzer", 2), ("coder", 3)], ids=["without tools", "with tools"])
+def test_a_single_step_has_the_form_that_the_caller_wants(
+    client: openai.OpenAI, upstream: StandIn, worker: str, calls: int
+) -> None:
+    """A worker with tools is not told of it: the conclusion is then written apart."""
+    upstream.script = lambda payload: Say(_only(worker) if "planner" in system(payload) else '{"a": 42}')
+    answer = _ask(client, **GIVEN)
+    assert answer.choices[0].message.content == '{"a": 42}'
+    assert len(upstream.chats) == calls
+    assert upstream.chats[-1]["response_format"] == GIVEN["response_format"]
+    assert "tools" not in upstream.chats[-1]
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_an_answer_that_was_cut_for_its_length_says_so(client: openai.OpenAI, upstream: StandIn, stream: bool) -> None:
+    upstream.script = lambda payload: Say(team(payload).text, team(payload).tool_calls, finish="length")
+    answer = _ask(client, stream=stream)
+    choices = [choice for chunk in answer for choice in chunk.choices] if stream else answer.choices
+    assert choices[-1].finish_reason == "length"

@@ -22,6 +22,11 @@ WANTED = {"include_usage": True}
 ASKED: Any = [{"role": "user", "content": "say it all"}]
 
 
+@pytest.fixture
+def base_url(seeing_url: str) -> str:
+    return seeing_url
+
+
 def _total(usage: Any) -> tuple[int, int, int]:
     return usage.prompt_tokens, usage.completion_tokens, usage.total_tokens
 

@@ -33,15 +33,21 @@ _PIECE: Final = re.compile(r"\S*\s*")
 
 
 async def by_team(
-    parts: Parts, asked: ChatRequest, messages: list[dict[str, Any]], decision: Decision, tenant: str
+    parts: Parts,
+    asked: ChatRequest,
+    messages: list[dict[str, Any]],
+    manner: dict[str, Any],
+    decision: Decision,
+    tenant: str,
 ) -> Response:
-    """The supervisor graph, inside this request."""
+    """The supervisor graph, inside this request; `manner` are the model's parameters for the answer itself."""
     limits = default_limits(parts.settings)
     limits["seconds"] = min(limits["seconds"], CHAT_SECONDS)
     state: RunState = {
         "run": uuid.uuid4().hex,
         "tenant": tenant,
         "messages": messages,
+        "manner": manner,
         "forced_route": Route.MULTI_STEP.value,
         "forced_model": decision.model,
         "limits": limits,
@@ -54,7 +60,7 @@ async def by_team(
         return EventStream(_streamed(parts, state, decision, wanted=wanted), decision)
     done = cast(RunState, await _graph(parts).ainvoke(state, config(state["run"], limits["steps"])))
     metadata = await _metadata(parts, done, decision)
-    return whole(completion(decision.model, done["answer"], "stop", _usage(done["usage"]), metadata), decision)
+    return whole(completion(decision.model, done["answer"], done["finish"], _usage(done["usage"]), metadata), decision)
 
 
 async def _streamed(parts: Parts, state: RunState, decision: Decision, *, wanted: bool) -> AsyncGenerator[bytes, None]:
@@ -72,7 +78,7 @@ async def _streamed(parts: Parts, state: RunState, decision: Decision, *, wanted
             # A single step with tools: its last words are known as such only when they are all there.
             for words in filter(None, _PIECE.findall(done["answer"])):
                 yield team.chunks.delta({"content": words})
-        yield team.chunks.delta({}, "stop", metadata=metadata)
+        yield team.chunks.delta({}, done["finish"], metadata=metadata)
         if wanted:
             yield team.chunks.usage(_usage(done["usage"]))
     finally:

@@ -18,9 +18,10 @@ from mesh_agents.api.leaving import while_there
 from mesh_agents.api.pass_through import passed_through
 from mesh_agents.api.prefill import going_on
 from mesh_agents.api.sse import EventStream, whole
+from mesh_agents.attached.marks import links_now
 from mesh_agents.errors import ApiError
 from mesh_agents.parts import Parts
-from mesh_agents.routing.abilities import LINKS, TOOLS
+from mesh_agents.routing.abilities import TOOLS
 from mesh_agents.routing.choice import choose, wishes
 from mesh_agents.routing.routes import Route
 from mesh_agents.routing.situation import Situation
@@ -69,8 +70,9 @@ async def completions(asked: ChatRequest, parts: PartsDep, tenant: Tenant) -> Re
                 400, f"n and tools do not go with the route {decision.route}", code="unsupported_parameter", param="n"
             )
         if decision.route is Route.MULTI_STEP:
-            # The team reads attachments with its tools, after its plan is made; links it does not follow.
-            if LINKS in taken.needs:
+            # The team reads attachments with its tools, after its plan is made; links it does not follow. Of earlier
+            # ones, which were answered by another route, it is told that they were there.
+            if links_now(messages):
                 raise ApiError(400, TEAM_LINKS, code="unsupported_parameter", param="messages")
             messages = asked.plain_messages()
         return await agentic(parts, asked, messages, decision, tenant)

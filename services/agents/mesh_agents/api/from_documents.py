@@ -19,7 +19,6 @@ from mesh_agents.parts import Parts
 from mesh_agents.rag.answer import NOTHING_FOUND, cited, grounded, sources
 from mesh_agents.routing.router import Decision
 
-_SAMPLING: Final = ("temperature", "top_p", "max_tokens", "max_completion_tokens", "seed")
 _LONGEST: Final = 8000
 """Characters of a question that is looked up."""
 _STOP: Final = "stop"
@@ -38,10 +37,18 @@ class _Prepared:
 
 
 async def from_documents(
-    parts: Parts, asked: ChatRequest, messages: list[dict[str, Any]], decision: Decision, tenant: str
+    parts: Parts,
+    asked: ChatRequest,
+    messages: list[dict[str, Any]],
+    manner: dict[str, Any],
+    decision: Decision,
+    tenant: str,
 ) -> Response:
-    """A cited answer, or the statement that nothing relevant was found, for which no model is asked."""
-    ready = await _prepared(parts, asked, messages, decision, tenant)
+    """A cited answer, or the statement that nothing relevant was found, for which no model is asked.
+
+    `manner` are the model's parameters for the answer.
+    """
+    ready = await _prepared(parts, messages, manner, decision, tenant)
     if not asked.stream:
         if ready.payload is None:
             body = completion(decision.model, NOTHING_FOUND, _STOP, together(ready.usage), ready.metadata)
@@ -59,7 +66,7 @@ async def from_documents(
 
 
 async def _prepared(
-    parts: Parts, asked: ChatRequest, messages: list[dict[str, Any]], decision: Decision, tenant: str
+    parts: Parts, messages: list[dict[str, Any]], manner: dict[str, Any], decision: Decision, tenant: str
 ) -> _Prepared:
     conversation = conversation_of(messages)
     if not conversation.request.strip():
@@ -69,9 +76,8 @@ async def _prepared(
     metadata = {**decision.metadata(), **question.metadata(), "sources": sources(passages)}
     if not passages and not conversation.earlier:
         return _Prepared(metadata, 0, None, question.usage)
-    sampling = {name: value for name, value in asked.parameters().items() if name in _SAMPLING}
     told = grounded(conversation, question.text, passages, parts.settings.conversation_tokens)
-    payload = {**sampling, "model": decision.model, "messages": told}
+    payload = {**manner, "model": decision.model, "messages": told}
     return _Prepared(metadata, len(passages), payload, question.usage)
 
 

@@ -5,6 +5,8 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from mesh_agents.tools.attachments import is_attachment
+
 _FILE: Final = "Attached file"
 _RECORDING: Final = "Transcript of the recording"
 _MARK: Final = re.compile(rf"({_FILE}|{_RECORDING}) ([^\n]{{0,200}}), data ([0-9a-f]{{16}}):\n\3\n(.*)\n\3", re.DOTALL)
@@ -56,3 +58,10 @@ def own_words(message: Mapping[str, Any]) -> str:
                 pass
     own = "\n".join(written)
     return own if own.strip() else "\n".join(said)
+
+
+def links_now(messages: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the user's last message shows pictures that are only linked."""
+    asked = [message for message in messages if message.get("role") == "user"][-1:]
+    parts = [part for message in asked for part in parts_of(message)]
+    return any(part.get("type") == "image_url" and not is_attachment(part) for part in parts)

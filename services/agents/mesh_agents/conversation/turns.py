@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
+from mesh_agents.attached.marks import own_words, parts_of
 from mesh_agents.tools.attachments import is_attachment
 
 Role = Literal["user", "assistant", "tool"]
@@ -80,7 +81,7 @@ def conversation_of(messages: Sequence[Mapping[str, Any]]) -> Conversation:
     """Id of a call -> the turns that it belongs to, and the tool's name."""
     files = 0
     for message in messages:
-        said, files = _said(message.get("content"), files)
+        said, files = _said(message, files)
         match message.get("role"):
             case "system" | "developer":
                 rules.append(said.text)
@@ -132,18 +133,14 @@ def _worded(call: Mapping[Any, Any]) -> str:
     return given if isinstance(given, str) else json.dumps(given)
 
 
-def _said(content: Any, files: int) -> tuple[Turn, int]:
-    """A content as if a user had said it, with its files as notes; and how many attachments there are by now."""
-    if isinstance(content, str):
-        return Turn("user", content, content), files
-    parts = content if isinstance(content, list) else []
+def _said(message: Mapping[str, Any], files: int) -> tuple[Turn, int]:
+    """A message as if a user had sent it, with its files as notes; and how many attachments there are by now."""
     told: list[str] = []
-    words: list[str] = []
+    parts = parts_of(message)
     for part in parts:
         text = part.get("text") or part.get("refusal")
         name = _NAMES.get(str(part.get("type")))
         if isinstance(text, str):
-            words.append(text)
             told.append(text)
         elif is_attachment(part):
             files += 1
@@ -151,4 +148,4 @@ def _said(content: Any, files: int) -> tuple[Turn, int]:
         elif name:
             told.append(f"(a {name}, not attached)")
     pictures = tuple(part for part in parts if part.get("type") == "image_url")
-    return Turn("user", "\n".join(told), "\n".join(words), pictures), files
+    return Turn("user", "\n".join(told), own_words(message), pictures), files

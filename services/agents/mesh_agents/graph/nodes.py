@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final
@@ -14,20 +14,22 @@ from mesh_agents.conversation.turns import conversation_of
 from mesh_agents.graph import prompts
 from mesh_agents.graph.effects import Effects
 from mesh_agents.graph.monitor import fingerprint, verdict
-from mesh_agents.graph.said import Said
-from mesh_agents.graph.speaker import Speaker
+from mesh_agents.graph.speaker import Speaker, Spoken
 from mesh_agents.graph.state import Note, RunState, Step, Usage
 from mesh_agents.routing.choice import choose
 from mesh_agents.routing.router import Router
 from mesh_agents.routing.routes import MODELS, Route
 from mesh_agents.routing.situation import Situation
-from mesh_agents.tools.attachments import attachments
+from mesh_agents.tools.attachments import Attachment, attachments
 from mesh_agents.tools.images import Image, made
 from mesh_agents.tools.spec import EFFECTS, GENERATE_IMAGE, SPECS, granted
 from mesh_agents.tools.toolbox import Toolbox
 
 ANSWER_TOKENS: Final = 4096
 """Of one call, at most."""
+_THINKING_TOKENS: Final = 4 * ANSWER_TOKENS
+"""In their place where thoughts come before the words: LiteLLM gives up to 4,096 to these."""
+_LENGTHS: Final = ("max_tokens", "max_completion_tokens")
 MAX_CALLS: Final = 8
 """Of tools, in one answer of a model: the monitor counts answers."""
 _OUT_OF_TIME: Final[RunState] = {"stop": "limit_seconds"}
@@ -78,8 +80,7 @@ class Nodes:
         answer = await self._call(state, state["decision"]["model"], messages)
         if answer is None:
             return _OUT_OF_TIME
-        said, usage = answer
-        return {"plan": prompts.parse_plan(said.text, request), "usage": usage}
+        return {"plan": prompts.parse_plan(answer.said.text, request), "usage": _spent(state["usage"], answer)}
 
     async def monitor(self, state: RunState) -> RunState:
         """Monitor: whether the run may go on."""
@@ -94,15 +95,15 @@ class Nodes:
         brief = prompts.brief(step, prompts.request_text(state["messages"]), state.get("notes", []), len(files))
         told = self._told(state, prompts.WORKER_RULES[step["worker"]], brief, answers=not several)
         messages = [*told, *state["talk"]]
-        tools = [SPECS[name] for name in granted(step) if files or "attachment" not in _arguments(name)]
+        tools = _tools_of(step, files)
         # Without tools, what the only worker says is the answer.
-        answer = await self._call(state, model, messages, tools, aloud=not several and not tools)
+        answer = await self._call(state, model, messages, tools, answers=not several and not tools)
         if answer is None:
             return _OUT_OF_TIME
-        said, usage = answer
+        said = answer.said
         seen = [*state["seen"], fingerprint(state["cursor"], said.message())]
         metrics.STEPS.labels(step["worker"]).inc()
-        changed: RunState = {"usage": usage, "seen": seen}
+        changed: RunState = {"usage": _spent(state["usage"], answer), "seen": seen, "finish": answer.finish}
         if said.calls:
             return {**changed, "talk": [*state["talk"], said.message()]}
         note = Note(worker=step["worker"], task=step["task"], text=said.text)
@@ -144,17 +145,16 @@ class Nodes:
         """The answer: a single step's own, or one made of the results of several."""
         notes = state.get("notes", [])
         together = "\n\n".join(note["text"] for note in notes)
-        if state.get("stop") or len(notes) == 1:
+        if state.get("stop") or (len(notes) == 1 and not _is_to_be_shaped(state)):
             return {"answer": together}
         request = prompts.request_text(state["messages"])
         results = [prompts.quoted(f"Result of {n['worker']} ({n['task']})", n["text"]) for n in notes]
         content = "\n\n".join([f"The user's request: {request}", *results])
         messages = self._told(state, prompts.CONCLUDE, content, answers=True)
-        answer = await self._call(state, MODELS[Route.MULTI_STEP], messages, aloud=True)
+        answer = await self._call(state, MODELS[Route.MULTI_STEP], messages, answers=True)
         if answer is None:
             return {**_OUT_OF_TIME, "answer": together}
-        said, usage = answer
-        return {"answer": said.text, "usage": usage}
+        return {"answer": answer.said.text, "usage": _spent(state["usage"], answer), "finish": answer.finish}
 
     def _told(self, state: RunState, rules: str, task: str, *, answers: bool = False) -> list[dict[str, Any]]:
         """The messages of a call: the rules with those of the caller's application, the conversation, what to do.
@@ -177,26 +177,42 @@ class Nodes:
         messages: list[dict[str, Any]],
         tools: list[dict[str, Any]] | None = None,
         *,
-        aloud: bool = False,
-    ) -> tuple[Said, Usage] | None:
-        """What a model says, and what the run has spent with it; None: the run's time is over before.
+        answers: bool = False,
+    ) -> Spoken | None:
+        """What a model says; None: the run's time is over before.
 
-        `aloud`: the caller hears it word by word, where there is one who listens.
+        `answers`: it is the answer itself, in the manner that the caller wants, who may hear it word by word.
         """
+        manner = state.get("manner", {}) if answers else {}
+        given = [manner[name] for name in _LENGTHS if name in manner]
         left = state["limits"]["tokens"] - state["usage"]["tokens"]
         payload: dict[str, Any] = {
+            **{name: value for name, value in manner.items() if name not in _LENGTHS},
             "model": model,
             "messages": messages,
-            "max_tokens": max(1, min(ANSWER_TOKENS, left)),
+            "max_tokens": max(
+                1, min(_THINKING_TOKENS if "reasoning_effort" in manner else ANSWER_TOKENS, left, *given)
+            ),
         }
         if tools:
             payload["tools"] = tools
         try:
             async with _rest_of_time(state):
-                said, used, usd = await self._speaker.answer(payload, state["tenant"], aloud=aloud)
+                return await self._speaker.answer(payload, state["tenant"], aloud=answers)
         except OutOfTimeError:
             return None
-        return said, _spent(state["usage"], used, usd)
+
+
+def _tools_of(step: Step, files: Sequence[Attachment]) -> list[dict[str, Any]]:
+    """Those of a worker; with nothing attached none that reads attachments."""
+    return [SPECS[name] for name in granted(step) if files or "attachment" not in _arguments(name)]
+
+
+def _is_to_be_shaped(state: RunState) -> bool:
+    """Whether a single step's words lack the form that the caller wants: a worker with tools is not told of it."""
+    if not set(state.get("manner", {})) & {*_LENGTHS, "response_format", "stop"}:
+        return False
+    return bool(_tools_of(state["plan"][0], attachments(state["messages"])))
 
 
 class OutOfTimeError(Exception):
@@ -237,11 +253,12 @@ def _arguments(name: str) -> dict[str, Any]:
     return properties
 
 
-def _spent(before: Usage, used: dict[str, Any], usd: float) -> Usage:
+def _spent(before: Usage, answer: Spoken) -> Usage:
+    used = answer.usage
     return Usage(
         steps=before["steps"] + 1,
         tokens=before["tokens"] + used["total_tokens"],
-        usd=before["usd"] + usd,
+        usd=before["usd"] + answer.usd,
         prompt_tokens=before.get("prompt_tokens", 0) + used["prompt_tokens"],
         completion_tokens=before.get("completion_tokens", 0) + used["completion_tokens"],
     )

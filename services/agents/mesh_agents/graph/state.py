@@ -50,6 +50,8 @@ class RunState(TypedDict, total=False):
     tenant: str
     messages: list[dict[str, Any]]
     """The caller's."""
+    manner: dict[str, Any]
+    """The model's parameters for the answer itself, in OpenAI's names."""
     forced_route: str | None
     forced_model: str | None
     limits: Limits
@@ -70,3 +72,5 @@ class RunState(TypedDict, total=False):
     stop: str | None
     """Why the monitor ended the run."""
     answer: str
+    finish: str
+    """Why the answer ended: `stop`, or `length`."""

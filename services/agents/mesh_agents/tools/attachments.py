@@ -3,7 +3,7 @@
 import base64
 import binascii
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -42,12 +42,12 @@ def attachments(messages: Sequence[dict[str, Any]]) -> list[Attachment]:
     return found
 
 
-def is_attachment(part: dict[str, Any]) -> bool:
+def is_attachment(part: Mapping[str, Any]) -> bool:
     """Whether a part of a message counts among them."""
     return _file(part, 1) is not None
 
 
-def _file(part: dict[str, Any], number: int) -> Attachment | None:
+def _file(part: Mapping[str, Any], number: int) -> Attachment | None:
     match part:
         case {"type": "image_url", "image_url": {"url": str(url)}} if url.startswith("data:"):
             head, _, data = url.removeprefix("data:").partition(",")
