@@ -20,6 +20,7 @@ import pytest
         ("POST", "/v1/uploads", 501, "/v1/files"),
         ("POST", "/v1/fine_tuning/jobs", 501, "trained"),
         ("POST", "/v1/moderations", 501, "moderation"),
+        ("GET", "/v1/vector_stores/vs_1/files/file-1/content", 501, "/v1/files/{file_id}/content"),
         ("POST", "/v1/embeddings", 404, "public address"),
         ("DELETE", "/v1/models", 405, "GET"),
         ("GET", "/v1/chat/completions", 405, "POST"),
