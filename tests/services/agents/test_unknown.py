@@ -47,6 +47,20 @@ def test_in_anthropic_s_shape(http: httpx.Client, path: str, status: int) -> Non
     assert body["type"] == "error"
 
 
+def test_anthropic_s_client_is_told_in_its_shape_on_shared_paths(http: httpx.Client) -> None:
+    version = {"anthropic-version": "2023-06-01"}
+    for method, path, kind in (
+        ("GET", "/v1/models/nothing", "not_found_error"),
+        ("GET", "/v1/nothing", "not_found_error"),
+        ("DELETE", "/v1/models", "invalid_request_error"),
+        ("GET", "/v1/files?limit=0", "invalid_request_error"),
+    ):
+        body = http.request(method, path, headers=version).json()
+        assert (body["type"], body["error"]["type"]) == ("error", kind), path
+    stranger = http.get("/v1/models", headers={**version, "authorization": "Bearer wrong"})
+    assert stranger.json()["error"]["type"] == "authentication_error"
+
+
 def test_strangers_are_told_nothing_of_what_is_there(base_url: str) -> None:
     for path in ("/v1/nothing", "/v1/assistants", "/v1/models/auto"):
         answer = httpx.get(base_url + path, headers={"authorization": "Bearer wrong"})
