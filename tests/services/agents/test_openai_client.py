@@ -1,7 +1,9 @@
 """What the official client does, as anybody would use it, against the whole API."""
 
+from datetime import datetime
 from typing import Any
 
+import httpx
 import openai
 import pydantic
 import pytest
@@ -29,6 +31,17 @@ def test_models(client: openai.OpenAI) -> None:
     with pytest.raises(openai.NotFoundError) as caught:
         client.models.retrieve("gpt-9")
     assert caught.value.code == "model_not_found"
+
+
+def test_anthropic_s_client_lists_them_too(http: httpx.Client) -> None:
+    """Its `models.list()` asks the same path; the answer has what both want (`ModelInfo` of its package)."""
+    page = http.get("/v1/models", headers={"anthropic-version": "2023-06-01"}).json()
+    assert page["has_more"] is False
+    assert (page["first_id"], page["last_id"]) == (page["data"][0]["id"], page["data"][-1]["id"])
+    for one in page["data"]:
+        assert one["type"] == "model"
+        assert one["display_name"]
+        assert datetime.fromisoformat(one["created_at"])
 
 
 def test_chat_and_stream(client: openai.OpenAI, upstream: StandIn) -> None:

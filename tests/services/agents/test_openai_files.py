@@ -148,6 +148,17 @@ def test_a_chat_names_a_file(mine_ai: openai.OpenAI, upstream: StandIn, base_url
     assert len(upstream.chats) == 1
 
 
+def test_a_run_names_a_file(mine_ai: openai.OpenAI, mine: httpx.Client, postgres: Postgres) -> None:
+    for file, status in ((_file(mine_ai), 202), ("file-1", 404)):
+        part = {"type": "file", "file": {"file_id": file, "filename": None}}
+        body = {"messages": [{"role": "user", "content": [part]}], "heavy": True}
+        answer = mine.post("/v1/runs", json=body)
+        assert answer.status_code == status, answer.text
+    [kept] = postgres.psql("SELECT request FROM runs ORDER BY created_at DESC LIMIT 1").splitlines()
+    assert base64.b64encode(LIGHTHOUSE).decode() in kept
+    assert "lights.txt" in kept
+
+
 def test_a_vector_store_from_files_to_answers(mine_ai: openai.OpenAI) -> None:
     file = _file(mine_ai)
     store = mine_ai.vector_stores.create(name="harbour", metadata={"team": "north"})

@@ -20,6 +20,7 @@ import pytest
         ("POST", "/v1/uploads", 501, "/v1/files"),
         ("POST", "/v1/fine_tuning/jobs", 501, "trained"),
         ("POST", "/v1/moderations", 501, "moderation"),
+        ("GET", "/v1/vector_stores/vs_1/files/file-1/content", 501, "/v1/files/{file_id}/content"),
         ("POST", "/v1/embeddings", 404, "public address"),
         ("DELETE", "/v1/models", 405, "GET"),
         ("GET", "/v1/chat/completions", 405, "POST"),
@@ -44,6 +45,20 @@ def test_in_anthropic_s_shape(http: httpx.Client, path: str, status: int) -> Non
     body = answer.json()
     assert (set(body), set(body["error"])) == ({"type", "error"}, {"type", "message"})
     assert body["type"] == "error"
+
+
+def test_anthropic_s_client_is_told_in_its_shape_on_shared_paths(http: httpx.Client) -> None:
+    version = {"anthropic-version": "2023-06-01"}
+    for method, path, kind in (
+        ("GET", "/v1/models/nothing", "not_found_error"),
+        ("GET", "/v1/nothing", "not_found_error"),
+        ("DELETE", "/v1/models", "invalid_request_error"),
+        ("GET", "/v1/files?limit=0", "invalid_request_error"),
+    ):
+        body = http.request(method, path, headers=version).json()
+        assert (body["type"], body["error"]["type"]) == ("error", kind), path
+    stranger = http.get("/v1/models", headers={**version, "authorization": "Bearer wrong"})
+    assert stranger.json()["error"]["type"] == "authentication_error"
 
 
 def test_strangers_are_told_nothing_of_what_is_there(base_url: str) -> None:

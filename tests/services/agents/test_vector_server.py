@@ -46,8 +46,10 @@ async def _fill(store: VectorStore) -> None:
     await store.put("anna", DOCUMENT, "notes", "1", rows)
 
 
-async def _ask(store: VectorStore, question: str, tenant: str = "anna") -> list[Passage]:
-    return await store.search(tenant, embed(question), words.of_query(question), 3, 0.2)
+async def _ask(
+    store: VectorStore, question: str, tenant: str = "anna", documents: list[str] | None = None
+) -> list[Passage]:
+    return await store.search(tenant, embed(question), words.of_query(question), 3, 0.2, documents=documents)
 
 
 @pytest.mark.filterwarnings("ignore:Payload indexes have no effect in the local Qdrant")
@@ -63,6 +65,9 @@ def test_the_server_and_the_local_mode_answer_alike(settings: Settings) -> None:
         for question in ("who built the lighthouse?", "What is unit 40871 about?", "how long does bread rest?"):
             found = [[(p.text, round(p.score, 3)) for p in await _ask(store, question)] for store in stores]
             assert found[0] == found[1] != []
+            for documents, count in (([DOCUMENT, str(uuid.UUID(int=8))], len(found[0])), ([str(uuid.UUID(int=8))], 0)):
+                narrowed = [await _ask(store, question, documents=documents) for store in stores]
+                assert [len(passages) for passages in narrowed] == [count] * 2, "of these documents only"
         assert (await _ask(stores[0], "What is unit 40871 about?"))[0].text == TEXTS[3]
         await stores[0].delete("anna", DOCUMENT)
         assert await _ask(stores[0], "who built the lighthouse?") == []

@@ -19,7 +19,7 @@ async def put_in(files: Files, tenant: str, messages: Sequence[ChatMessage], mos
         ApiError: 404 there is no such file, 413 they are larger together than a request may be.
 
     """
-    named = [part for part in _parts(messages) if "file_id" in part]
+    named = [part for part in _parts(messages) if part.get("file_id") is not None]
     if not named:
         return
     found = {file.id: file for file in await files.find_all(tenant, [str(part["file_id"]) for part in named])}

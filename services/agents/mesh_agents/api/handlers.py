@@ -23,12 +23,12 @@ def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": ErrorResponse} for status in sorted({400, 401, 413, *statuses})}
 
 
-def answer(error: ApiError) -> JSONResponse:
+def answer(request: Request, error: ApiError) -> JSONResponse:
     """The response of an error."""
     headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    return JSONResponse(error.envelope(), error.status, headers)
+    return shaped(request, error, headers)
 
 
 def install(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
@@ -39,22 +39,22 @@ def install(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
     app.add_exception_handler(Exception, _unexpected)
 
 
-async def _api(_request: Request, error: Exception) -> JSONResponse:
+async def _api(request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, ApiError):
         raise error
-    return answer(error)
+    return answer(request, error)
 
 
-async def _validation(_request: Request, error: Exception) -> JSONResponse:
+async def _validation(request: Request, error: Exception) -> JSONResponse:
     """400, as OpenAI does, naming the first thing that is wrong."""
     if not isinstance(error, RequestValidationError):
         raise error
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
     if first["type"] == "json_invalid":
-        return answer(ApiError(400, "the body is not valid JSON", code="invalid_json"))
+        return answer(request, ApiError(400, "the body is not valid JSON", code="invalid_json"))
     message = f"{where}: {first['msg']}" if where else first["msg"]
-    return answer(ApiError(400, message, code="invalid_value", param=where or None))
+    return answer(request, ApiError(400, message, code="invalid_value", param=where or None))
 
 
 async def _http(served: Served, request: Request, error: Exception) -> JSONResponse:
@@ -66,18 +66,18 @@ async def _http(served: Served, request: Request, error: Exception) -> JSONRespo
         try:
             tenant_of(request)
         except ApiError as stranger:
-            return shaped(path, stranger, {"WWW-Authenticate": "Bearer"})
-        return shaped(path, *served.refusal(request.method, path))
+            return answer(request, stranger)
+        return shaped(request, *served.refusal(request.method, path))
     refusal = ApiError(error.status_code, str(error.detail).lower(), code=_CODES.get(error.status_code, "bad_request"))
-    response = answer(refusal)
+    response = answer(request, refusal)
     headers: Mapping[str, str] = error.headers or {}
     response.headers.update(headers)
     return response
 
 
-async def _unexpected(_request: Request, error: Exception) -> JSONResponse:
+async def _unexpected(request: Request, error: Exception) -> JSONResponse:
     _LOG.error("unexpected error", exc_info=error)
-    return answer(failed())
+    return answer(request, failed())
 
 
 _CODES: Final = {404: "not_found", 405: "method_not_allowed", 413: "request_too_large"}

@@ -15,6 +15,7 @@ from mesh_agents import metrics
 from mesh_agents.api.by_team import default_limits
 from mesh_agents.api.chat_models import MAX_MESSAGES, ChatMessage
 from mesh_agents.api.depends import Keyed, PartsDep, Tenant
+from mesh_agents.api.file_ids import put_in
 from mesh_agents.api.handlers import refusals
 from mesh_agents.errors import ApiError, not_found
 from mesh_agents.parts import Parts
@@ -86,6 +87,7 @@ async def create(
 
     It is stored before it is queued: while the queue is away it is accepted all the same, and begun later.
     """
+    await put_in(parts.filing.files, tenant, asked.messages or (), parts.settings.max_body_mib << 20)
     request = _request(parts, asked)
     not_before = None
     if asked.heavy and not asked.run_now:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Match, Route
 
@@ -92,9 +93,12 @@ class Served:
         return ", ".join(sorted({method for one in fitting for method in one.methods or ()}))
 
 
-def shaped(path: str, error: ApiError, headers: Mapping[str, str]) -> JSONResponse:
-    """The error's response: in Anthropic's shape for its paths, else in OpenAI's."""
-    if not path.startswith(_ANTHROPIC):
+def shaped(request: Request, error: ApiError, headers: Mapping[str, str]) -> JSONResponse:
+    """The error's response: in Anthropic's shape for its paths and its clients, else in OpenAI's.
+
+    Its SDKs name the version with every request, which tells them apart on the paths that both APIs have.
+    """
+    if not request.url.path.startswith(_ANTHROPIC) and "anthropic-version" not in request.headers:
         return JSONResponse(error.envelope(), error.status, headers)
     kind = _ANTHROPIC_TYPES.get(error.status, "api_error" if error.status >= 500 else "invalid_request_error")
     body: dict[str, Any] = {"type": "error", "error": {"type": kind, "message": str(error)}}
