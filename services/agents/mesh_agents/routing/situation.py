@@ -81,12 +81,17 @@ class Situation:
 def _attached(message: Mapping[str, Any]) -> dict[str, int]:
     """Number of files of each kind in a message."""
     counts = {"pictures": 0, "recordings": 0, "programs": 0, "papers": 0}
+    written = any(
+        part.get("type") == "text" and attached_text(part) is None and str(part.get("text") or "").strip()
+        for part in parts_of(message)
+    )
     for part in parts_of(message):
         match part.get("type"), part, attached_text(part):
             case "image_url", _, _:
                 counts["pictures"] += 1
             case ("input_audio", _, _) | (_, _, ("recording", _, _)):
-                counts["recordings"] += 1
+                # A recording without a written word is what is asked, and nothing attached to it.
+                counts["recordings"] += written
             case ("file", {"file": {"filename": str(name)}}, _) | (_, _, ("file", name, _)):
                 counts["programs" if is_program(name) else "papers"] += 1
             case "file", _, _:

@@ -28,14 +28,16 @@ _THANKS: Final = (
     r"danke\w*|vielen dank|super|prima|toll|alles klar|verstanden|tschüss|gut|"
     r"gracias|muchas gracias|vale|perfecto|genial|entendido|adiós|"
     r"merci\w*|parfait|d'accord|compris|au revoir|bonne journée|"
-    r"grazie|perfetto|ciao|bedankt|dank je|obrigad[oa]|dzięki|tack|takk)\b"
+    r"grazie|perfetto|ciao|bedankt|dank je|obrigad[oa]|dzięki|tack|takk)\b|"
+    # At the end of what is not a question.
+    r"^[^?]{0,60}\b(?:thanks|thank you|thx|cheers|danke\w*|gracias|merci\w*)\W*$|^[^?]{0,40}\ball (?:that )?i (?:needed|wanted)\b"
 )
 _RESHAPE: Final = (
     r"\b(?:shorter|shorten|longer|simpler|simplify|simply|summari[sz]e|sum (?:it|that|this|them) up|tl;?dr|in (?:one|two|"
     r"three|a few|your own) (?:sentences?|words?|lines?|paragraphs?)|bullet points?|bullets|rephrase|reword|paraphrase|"
     r"rewrite (?:it|that|this)|say (?:it|that|this)|put (?:it|that|this)|translate|in (?:english|german|french|spanish|"
     r"italian|portuguese|dutch|polish|plain words|simple words)|more (?:formal|polite|friendly|casual)|less (?:formal|stiff|"
-    r"technical)|funnier|friendlier|formal|informal|as (?:a|an) (?:list|email|tweet|poem|table)|"
+    r"technical)|funnier|friendlier|formal|informal|(?:as|to|into) (?:a|an)(?: \w+)? (?:list|e?mail|tweet|poem|table|note)|"
     r"kürzer|einfacher|fass\w* .{0,20}zusammen|zusammenfass\w*|auf (?:deutsch|englisch|französisch|spanisch)|übersetz\w*|"
     r"más (?:corto|breve|simple|formal)|resume\w*|resúm\w+|trad[uú]\w+|en (?:inglés|español|alemán|francés|una frase)|"
     r"plus (?:court|simple|formel)|résum\w+|en (?:anglais|français|allemand|espagnol|une phrase))\b"
@@ -51,17 +53,20 @@ _ARGUES: Final = (
     r"why (?:do|does|is|are|not|should|would)|what if|suppose|isn't (?:that|it)|aren't|couldn't|wouldn't|doesn't that|"
     r"what's wrong|wrong with|evidence|implications?|follow from|burden of proof|generali[sz]e|proof|prove|"
     r"limits?|harder|deeper|critic\w*|weigh|fair|rational|justif\w+|"
-    r"einwand|einwenden|warum|überzeug\w*|beweis\w*|folgt|unrecht|argument\w*|"
-    r"objet\w+|convence\w*|por qué|argument\w+|contraejemplo|discut\w+|"
-    r"contre|objection|convain\w+|pourquoi|développ\w+)\b"
+    r"judge|judg\w+|legitimate|warranted|devil's advocate|interpret\w*|rigorous\w*|derive|ethic\w*|moral\w*|"
+    r"einwand|einwenden|warum|überzeug\w*|bewei\w+|folgt|unrecht|argument\w*|kritisch|beurteil\w*|bewert\w*|begründ\w*|"
+    r"diskutier\w*|interpretier\w*|wäge?|maßstab|"
+    r"objet\w+|convence\w*|por qué|argument\w+|contraejemplo|discut\w+|crítica\w*|eval[uú]a\w*|demuestra|razona|ético|"
+    r"contre|objection|convain\w+|pourquoi|développ\w+|critique\w*|évalue\w*|démontre\w*|raisonnement|penserait|dirait)\b"
 )
 _LOOKS: Final = (
     r"\b(?:policy|policies|handbook|manual|guide|guidelines?|statutes|bylaws|contract|agreement|lease|minutes|archive|"
     r"documents?|documentation|records?|knowledge base|notes|file|style guide|terms|paragraph|clause|page|section|quote|"
     r"cite|passage|look up|where exactly|written|does it say|mention\w*|anything (?:about|on|in)|signed|"
-    r"handbuch|satzung|vertrag|protokoll\w*|unterlagen|dokumentation|archiv|steht|"
-    r"reglamento|contrato|convenio|actas|documentos?|dice|"
-    r"règlement|contrat|dossier|archives|statuts)\b"
+    r"handbuch\w*|satzung|vertr[aä]g\w*|protokoll\w*|unterlagen|dokumentation|archiv\w*|richtlinien?|hausordnung|"
+    r"(?:betriebs)?anleitung|steht|such\w* (?:in|nach|im)|nachsehen|schau\w* nach|laut|"
+    r"reglamento|manual|contrato|convenio|actas?|archivo|documentos?|documentación|dice|busca\w*|según|"
+    r"règlement|contrat|dossier|archives|statuts|charte|documents|cherche\w*|selon|manuel)\b"
 )
 _WORKS: Final = (
     r"(?:,[^,.;?]{3,}(?:,| and | und | y | et )|\b(?:and then|then|afterwards|after that|finally|redo|recalculate|repeat|"
@@ -93,6 +98,12 @@ _HERE: Final = (
     r"ci-joint\w*|cette (?:photo|image|lettre)|ce (?:document|fichier))\b"
 )
 
+_OURS: Final = (
+    r"\b(?:our|ours|my (?:documents?|records|files|archive|notes|library|papers)|the (?:knowledge base|handbook|archives?|"
+    r"minutes|statutes|records)|unser\w*|meine\w* (?:unterlagen|notizen|dokumente\w*)|nuestr\w+|mis (?:documentos|notas)|"
+    r"notre|nos|mes (?:documents|notes))\b"
+)
+
 MARKS: Final[dict[str, re.Pattern[str]]] = {
     "goes on": re.compile(_ON),
     "refers back": re.compile(_BACK),
@@ -105,13 +116,14 @@ MARKS: Final[dict[str, re.Pattern[str]]] = {
     "talks of programs": re.compile(_PROGRAMS),
     "asks what is there": re.compile(_SEEN),
     "points to the file": re.compile(_HERE),
+    "points to what is stored": re.compile(_OURS),
 }
 """Name, as it stands in the explanation of a decision -> pattern, for text in lower case."""
 COUNTED: Final = frozenset({"argues", "looks up", "orders work", "talks of programs", "refers back"})
 """Marks that are counted, up to four."""
 OF_FILES: Final = (
     "argues", "looks up", "orders work", "talks of programs", "asks what is there", "points to the file",
-    "reshapes the answer",
+    "points to what is stored", "reshapes the answer",
 )  # fmt: skip
 """Marks that are looked for where a file is attached."""
 SAID_SOURCES: Final = re.compile(r"\[\d{1,2}\]")
