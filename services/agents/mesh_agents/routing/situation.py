@@ -63,19 +63,20 @@ class Situation:
     @classmethod
     def of(cls, messages: Sequence[Mapping[str, Any]]) -> "Situation":
         """Of a chat's messages, in OpenAI's form."""
+        said = [number for number, message in enumerate(messages) if message.get("role") == "user"]
+        # Before the window of the last turns nothing counts but the answer right before it.
+        begin = said[-TURNS - 1] + 1 if len(said) > TURNS else 0
         turns: list[Turn] = []
-        rules, answered = "", ""
+        answered = ""
         counts: dict[str, int] = {}
-        for message in messages:
-            role = message.get("role")
-            if role in _RULES:
-                rules = rules or own_words(message)
-            elif role == "assistant":
+        for message in messages[begin:]:
+            if message.get("role") == "assistant":
                 answered = own_words(message) or answered
-            elif role == "user":
+            elif message.get("role") == "user":
                 turns.append(Turn(own_words(message), answered))
                 answered, counts = "", _attached(message)
-        return cls(turns=tuple(turns[-TURNS:]) or (Turn(""),), rules=rules, **counts)
+        rules = next((own_words(message) for message in messages if message.get("role") in _RULES), "")
+        return cls(turns=tuple(turns) or (Turn(""),), rules=rules, **counts)
 
 
 def _attached(message: Mapping[str, Any]) -> dict[str, int]:
