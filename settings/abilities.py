@@ -2,8 +2,8 @@
 
 The agents send a request only to a model that can serve it. The table follows vLLM's list of multimodal language models
 (`docs/models/supported_models.md`) and, for models in the cloud, LiteLLM's price list of the pinned version
-(`supports_vision`, `supports_audio_input`, `supports_function_calling`). What neither names counts as able to do nothing
-but text, until `modelAbilities` says otherwise.
+(`supports_vision`, `supports_audio_input`, `supports_function_calling`). What neither names counts as able to do
+nothing but text, until `modelAbilities` says otherwise.
 """
 
 import re

@@ -28,7 +28,8 @@ import httpx  # noqa: E402
 import uvicorn  # noqa: E402
 from mesh_agents.config import SECRETS  # noqa: E402
 from mesh_agents.routing.router import Router  # noqa: E402
-from training import corpus  # noqa: E402
+from mesh_agents.routing.situation import TURNS, Situation, Turn  # noqa: E402
+from training import corpus, situations  # noqa: E402
 
 from tests.services.agents.servers import (  # noqa: E402
     PASSWORDS,
@@ -221,19 +222,26 @@ def router_rows() -> list[str]:
     router = Router.load()
     prompts = [prompt for prompt, _ in [*corpus.train_part(), *corpus.test_part(), *corpus.load("unseen")]]
     hostile = ["word " * 100_000, "aaaa" * 50_000, "(" * 20_000, "a." * 20_000, "what does " * 9000, "`" * 9999]
+    given: dict[str, Sequence[str | Situation]] = {"labelled prompts": prompts, "hostile input": hostile}
+    for kind in situations.KINDS:
+        parts = (situations.train_part(kind), situations.test_part(kind), situations.unseen_part(kind))
+        given[f"labelled {kind}"] = [situation for part in parts for situation, _ in part]
+    given["hostile conversations"] = [
+        Situation(turns=tuple(Turn(text, text) for _ in range(TURNS)), rules=text, pictures=1) for text in hostile
+    ]
     rows = []
-    for name, given in (("labelled prompts", prompts), ("hostile input", hostile)):
-        taken = [_decision(router, prompt) for _ in range(5) for prompt in given]
+    for name, asked in given.items():
+        taken = [_decision(router, one) for _ in range(5) for one in asked]
         for index, what in ((0, "by the clock"), (1, "of the processor")):
             times = [pair[index] for pair in taken]
             rows.append(f"| {name} | {what} | {_at(times, 50):.2f} | {_at(times, 99):.2f} | {max(times):.2f} |")
     return rows
 
 
-def _decision(router: Router, prompt: str) -> tuple[float, float]:
+def _decision(router: Router, asked: str | Situation) -> tuple[float, float]:
     """Milliseconds by the clock, which others on a busy machine lengthen, and of the processor."""
     began = time.thread_time()
-    decision = router.decide(prompt)
+    decision = router.decide(asked)
     return decision.milliseconds, (time.thread_time() - began) * 1000
 
 

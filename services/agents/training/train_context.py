@@ -91,8 +91,8 @@ def _fit(known: Sequence[Labelled], made_up: Sequence[Labelled]) -> Linear:
 def _regression(inputs: Any, labels: Any, weights: Any, names: Sequence[str]) -> tuple[Any, Any]:
     """Multinomial logistic regression; its biases, and a row of weights for each route.
 
-    A feature that is about a route, `before: code`, speaks for it by a weight that it shares with the same feature of the
-    other routes: a few hundred examples are not enough to learn each apart.
+    A feature that is about a route, `before: code`, speaks for it by a weight that it shares with the same feature of
+    the other routes: a few hundred examples are not enough to learn each apart.
     """
     routes, count = len(Route), len(names)
     groups: dict[str, int] = {}
@@ -148,7 +148,8 @@ def _router(context: Linear | None) -> Router:
     """The router with its words' weights and with `context`."""
     if _Remembering.loaded is None:
         _Remembering.loaded = Router.load_words()
-    return _Remembering(*_Remembering.loaded, context)
+    words, pieces = _Remembering.loaded
+    return _Remembering(words, pieces, context)
 
 
 def _features(router: Router, situation: Situation) -> dict[str, float]:

@@ -13,8 +13,6 @@ from mesh_agents.routing.turns import COUNTED, MARKS, OF_FILES, SAID_SOURCES
 
 _FLOOR: Final = -6.0
 _WORD: Final = re.compile(r"\w+")
-_START: Final = 2000
-"""Characters of an answer that are looked at."""
 _SPOKEN: Final = {Route.SEARCH: 50.0, Route.CODE: 8.0}
 """How much likelier its route is made by what an answer holds."""
 _FEW: Final = 8
@@ -26,8 +24,8 @@ _RULES: Final = {
 }
 """Group of the system prompt's hints -> hints of the lexicon."""
 _SPECIALISTS: Final = re.compile(
-    r"\b(?:code|coding|program\w*|develop\w*|engineer|documents?|knowledge base|cite|philosoph\w*|strateg\w*|debate|tutor|"
-    r"consultant|critical|coordinate|agents|team|reports?)\b"
+    r"\b(?:code|coding|program\w*|develop\w*|engineer|documents?|knowledge base|cite|philosoph\w*|strateg\w*|debate|"
+    r"tutor|consultant|critical|coordinate|agents|team|reports?)\b"
 )
 
 
@@ -39,8 +37,8 @@ def context_features(
 ) -> dict[str, float]:
     """Named features of a situation; those that are 0 are absent.
 
-    `words` are the logarithms of the routes' probabilities by the last turn's words alone, `before` the probabilities of
-    the turn before; None: it is the first.
+    `words` are the logarithms of the routes' probabilities by the last turn's words alone, `joined` by its words and
+    those of the turn before together; `before` are the probabilities of the turn before. None: there is none.
     """
     turn = situation.turns[-1]
     lower = excerpt(turn.text).lower()
@@ -113,7 +111,7 @@ def _attached(situation: Situation, words: Mapping[Route, float]) -> dict[str, f
 
 def _with_answer(before: Mapping[Route, float], answered: str) -> Mapping[Route, float]:
     """The probabilities of the turn before, in the light of what it was answered."""
-    start = answered[:_START]
+    start = excerpt(answered)
     # Patterns in answers: only those of documents carry citations, and few but those on programs carry source code.
     spoken = {Route.SEARCH: bool(SAID_SOURCES.search(start)), Route.CODE: bool(_CODE.search(start))}
     parts = {route: value * (_SPOKEN[route] if spoken.get(route) else 1.0) for route, value in before.items()}

@@ -1,8 +1,8 @@
 """Decides by which route a request is answered, without asking a model.
 
 A linear classifier over named features and over a static embedding of the words, and behind it a second one that weighs
-what these say against the conversation and the attachments. A decision takes about a millisecond, has no dependency that
-can be away, and can be explained by what made it. `training/train.py` makes the weights.
+what these say against the conversation and the attachments. A decision takes about a millisecond, has no dependency
+that can be away, and can be explained by what made it. `training/train.py` makes the weights.
 """
 
 import math
@@ -70,8 +70,8 @@ class Router:
     ) -> None:
         """Keep the weights of a prompt's named features, of its word pieces, and of the situation it is said in.
 
-        `pieces`: piece -> a score for each route of `words`. Without `context` only words count. `abilities` are the models', for whoever chooses one by a
-        decision.
+        `pieces`: piece -> a score for each route of `words`. Without `context` only words count. `abilities` are the
+        models', for whoever chooses one by a decision.
         """
         self.abilities: Final = abilities or Abilities.parse("")
         self._words = words

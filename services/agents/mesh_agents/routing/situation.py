@@ -63,30 +63,36 @@ class Situation:
     @classmethod
     def of(cls, messages: Sequence[Mapping[str, Any]]) -> "Situation":
         """Of a chat's messages, in OpenAI's form."""
+        said = [number for number, message in enumerate(messages) if message.get("role") == "user"]
+        # Before the window of the last turns nothing counts but the answer right before it.
+        begin = said[-TURNS - 1] + 1 if len(said) > TURNS else 0
         turns: list[Turn] = []
-        rules, answered = "", ""
+        answered = ""
         counts: dict[str, int] = {}
-        for message in messages:
-            role = message.get("role")
-            if role in _RULES:
-                rules = rules or own_words(message)
-            elif role == "assistant":
+        for message in messages[begin:]:
+            if message.get("role") == "assistant":
                 answered = own_words(message) or answered
-            elif role == "user":
+            elif message.get("role") == "user":
                 turns.append(Turn(own_words(message), answered))
                 answered, counts = "", _attached(message)
-        return cls(turns=tuple(turns[-TURNS:]) or (Turn(""),), rules=rules, **counts)
+        rules = next((own_words(message) for message in messages if message.get("role") in _RULES), "")
+        return cls(turns=tuple(turns) or (Turn(""),), rules=rules, **counts)
 
 
 def _attached(message: Mapping[str, Any]) -> dict[str, int]:
     """Number of files of each kind in a message."""
     counts = {"pictures": 0, "recordings": 0, "programs": 0, "papers": 0}
+    written = any(
+        part.get("type") == "text" and attached_text(part) is None and str(part.get("text") or "").strip()
+        for part in parts_of(message)
+    )
     for part in parts_of(message):
         match part.get("type"), part, attached_text(part):
             case "image_url", _, _:
                 counts["pictures"] += 1
             case ("input_audio", _, _) | (_, _, ("recording", _, _)):
-                counts["recordings"] += 1
+                # A recording without a written word is what is asked, and nothing attached to it.
+                counts["recordings"] += written
             case ("file", {"file": {"filename": str(name)}}, _) | (_, _, ("file", name, _)):
                 counts["programs" if is_program(name) else "papers"] += 1
             case "file", _, _:
