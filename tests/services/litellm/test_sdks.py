@@ -1,13 +1,16 @@
 """What people do with the official clients, as far as the other tests do not: tools, pictures, schemas, headers."""
 
 import json
-from typing import Any
+from typing import Any, get_args
 
 import anthropic
 import openai
 import pytest
+from openai.types import AudioModel
+from openai.types.audio import SpeechModel
 from pydantic import BaseModel
 
+from render.models import OPENAI_HEARS, OPENAI_SPEAKS
 from tests.services.litellm.conftest import World
 from tests.services.litellm.servers import SONNET, VLLM
 from tests.services.litellm.test_responses import PIXEL, SCHEMA
@@ -187,3 +190,8 @@ def test_vectors_as_the_clients_want_them(world: World, client: openai.OpenAI, p
             client.embeddings.create(**{"model": "local_bge", "input": prompt, **change})  # type: ignore[call-overload]
         assert found.value.param == next(iter(change))
     assert client.embeddings.create(model="local_bge", input=prompt, dimensions=1024).data
+
+
+def test_openai_s_names_of_audio_models_are_those_of_the_client() -> None:
+    assert set(OPENAI_HEARS) | {"gpt-4o-transcribe-diarize"} == set(get_args(AudioModel))
+    assert set(OPENAI_SPEAKS) == set(get_args(SpeechModel))
