@@ -25,6 +25,15 @@ _KOKORO: Final[Mapping[str, str]] = {
     "shimmer": "af_sky",
     "verse": "am_puck",
 }
+OPENAI_HEARS: Final = (
+    "whisper-1",
+    "gpt-transcribe",
+    "gpt-4o-transcribe",
+    "gpt-4o-mini-transcribe",
+    "gpt-4o-mini-transcribe-2025-12-15",
+)
+"""OpenAI's models of transcriptions, without the one that tells speakers apart, which none here does."""
+OPENAI_SPEAKS: Final = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts", "gpt-4o-mini-tts-2025-12-15")
 _REQUEST_BYTES: Final = 32 * 1024 * 1024
 """The largest request body, as in the model proxy."""
 
@@ -58,11 +67,9 @@ def embeddings_command(settings: Settings, service: Service) -> list[str]:
 
 def audio_aliases(settings: Settings) -> str:
     """JSON: OpenAI's names of audio models -> ours, so that OpenAI clients work unchanged."""
-    heard = ("whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe")
-    said = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts")
     names = {
-        **dict.fromkeys(heard, settings.models.speech_to_text),
-        **dict.fromkeys(said, settings.models.text_to_speech),
+        **dict.fromkeys(OPENAI_HEARS, settings.models.speech_to_text),
+        **dict.fromkeys(OPENAI_SPEAKS, settings.models.text_to_speech),
     }
     return json.dumps(names)
 

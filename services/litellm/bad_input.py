@@ -70,6 +70,8 @@ _DROPPED: Final = (_PROXY | _SETTINGS) - {"api_base", "base_url"}
 """LiteLLM's own check refuses a request with one of the last two."""
 _MODELS: Final = "/v1/"
 """The routes of the models; those of keys have other arguments of the same names."""
+_COUNT: Final = "/v1/messages/count_tokens"
+"""Asks no hook at all."""
 _CHAT: Final = ("completion", "acompletion", "anthropic_messages", "aanthropic_messages")
 _EMBEDDING: Final = ("embedding", "aembedding", "embeddings")
 _SHAPE: Final = (TypeError, ValueError, LookupError, AttributeError, AssertionError, RecursionError)
@@ -121,6 +123,20 @@ def check_messages(messages: object) -> None:
         parts = isinstance(content, list) and all(isinstance(part, dict) for part in content)
         if not (content is None or isinstance(content, str) or parts):
             raise refuse(f"'{param}.content' must be a string or a list of parts", f"{param}.content")
+
+
+def check_count(data: Mapping[str, Any]) -> None:
+    """Check what is to be counted.
+
+    Raises:
+        ProxyException: it is no request of Anthropic's.
+
+    """
+    check_messages(data.get("messages"))
+    system = data.get("system")
+    parts = isinstance(system, list) and all(isinstance(part, dict) for part in system)
+    if not (system is None or isinstance(system, str) or parts):
+        raise refuse("'system' must be a string or a list of parts", "system")
 
 
 def check_texts(given: object) -> None:
@@ -282,6 +298,8 @@ async def _checked(scope: Message, receive: Receive) -> Receive:
             parsed = {name: value for name, value in parsed.items() if name not in _DROPPED}
             # LiteLLM reads some before it asks a hook.
             check_types(parsed)
+            if scope["path"].rstrip("/") == _COUNT:
+                check_count(parsed)
         # Where LiteLLM keeps it itself.
         scope["parsed_body"] = (tuple(parsed), parsed)
     messages = iter([{"type": "http.request", "body": bytes(body), "more_body": False}])

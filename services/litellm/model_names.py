@@ -7,6 +7,7 @@ then stands around this one.
 """
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from fnmatch import fnmatchcase
@@ -132,17 +133,19 @@ async def token_counter(request: TokenCountRequest, call_endpoint: bool = False)
     """LiteLLM's own, for models that there are. If Claude's count takes too long, the estimate that all others get.
 
     Raises:
-        ProxyException: there is no such model.
+        ProxyException: there is no such model, or the messages are none.
 
     """
     check_model(request.model)
     check_chat(request.model)
     if call_endpoint:
-        try:
+        with contextlib.suppress(TimeoutError):
             return await asyncio.wait_for(_count(request=request, call_endpoint=True), COUNT_SECONDS)
-        except TimeoutError:
-            pass
-    return await _count(request=request, call_endpoint=False)
+    try:
+        return await _count(request=request, call_endpoint=False)
+    except (TypeError, ValueError, LookupError, AttributeError) as error:
+        words = f"the messages cannot be read: {str(error)[:200]}"
+        raise ProxyException(message=words, type="invalid_request_error", param="messages", code=400) from error
 
 
 # The route of token counts asks no callback, and looks this function up at each request.

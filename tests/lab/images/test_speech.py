@@ -2,6 +2,7 @@
 
 import http.client
 import io
+import json
 import wave
 from collections.abc import Callable
 
@@ -9,7 +10,7 @@ import pytest
 
 from lab.images.standins import sound, speech
 from lab.images.standins.common import Service
-from render.models import audio_voices
+from render.models import OPENAI_HEARS, OPENAI_SPEAKS, audio_aliases, audio_voices
 from tests.contracts.upstream_facts import Fact, read
 from tests.lab.images.conftest import Client
 from tests.unit.samples import settings
@@ -172,3 +173,16 @@ def test_models_are_downloaded_listed_and_deleted(client: Client) -> None:
     assert len(client.ask("GET", "/v1/audio/voices", key="k")[1]["voices"]) == len(sound.VOICES)
     assert client.ask("DELETE", name, key="k")[0] == 200
     assert client.ask("GET", name, key="k")[0] == 404
+
+
+def test_openai_s_names_of_models_lead_to_the_configured_ones(serve: Callable[[Service], Client]) -> None:
+    given = settings("thanos")
+    names = json.loads(audio_aliases(given))
+    models = given.models
+    client = serve(speech.make("k", [models.speech_to_text, models.text_to_speech], names))
+    for name in OPENAI_HEARS:
+        body, headers = form(model=name)
+        for path in (TRANSCRIBE, TRANSLATE):
+            assert client.raw("POST", path, body, headers, key="k")[0] == 200
+    for name in OPENAI_SPEAKS:
+        assert client.raw("POST", SPEECH, {**WORDS, "model": name}, key="k")[0] == 200

@@ -6,9 +6,12 @@ ROUTES = (
     "/v1/chat/completions",
     "/v1/embeddings",
     "/v1/messages",
+    "/v1/messages/count_tokens",
     "/v1/models",
     "/v1/models/{model_id}",
     "/v1/responses",
+    "/v1/responses/{response_id}",
+    "/v1/responses/{response_id}/input_items",
 )
 CHAT = ["vllm_local", "claude_sonnet", "claude_opus", "claude_small", "openrouter_mixtral"]
 _TEXT = {"type": "string"}
@@ -53,6 +56,15 @@ _BODIES: dict[str, tuple[list[str], dict[str, Any]]] = {
             "tools": {"type": "array", "items": _TOOL},
             "top_k": _FEW,
             "top_p": _NUMBER,
+        },
+    ),
+    "/v1/messages/count_tokens": (
+        ["model", "messages"],
+        {
+            "messages": _MESSAGES,
+            "system": _CONTENT,
+            "tools": {"type": "array", "items": _TOOL},
+            "thinking": _OBJECT,
         },
     ),
     "/v1/responses": (

@@ -37,7 +37,7 @@ class Script:
         self.faults: dict[str, Any] = {}
         self.answers: dict[str, str] = {}
         self.tools: dict[str, dict[str, Any]] = {}
-        """With what input a model of Anthropic's uses the first tool that it is offered."""
+        """With what input a model uses the first tool that it is offered."""
         self.asked: list[dict[str, Any]] = []
         self.delay = 0.0
         self._count: dict[str, int] = defaultdict(int)
@@ -117,13 +117,20 @@ class Upstream:
         body = await request.json()
         text = self._script.note(body["model"], request, body)
         fault = self._script.faults.get(body["model"])
-        message = "This model's maximum context length is 10 tokens, however you requested 99 tokens."
-        if (refused := await self._refusal(fault, {"message": message, "code": "context_length_exceeded"})) is not None:
+        too_long = "This model's maximum context length is 10 tokens, however you requested 99 tokens."
+        if (
+            refused := await self._refusal(fault, {"message": too_long, "code": "context_length_exceeded"})
+        ) is not None:
             return refused
+        use = self._script.tools.get(body["model"]) if body.get("tools") else None
+        call = None if use is None else openai_call(body["tools"][0]["function"]["name"], use)
         if body.get("stream"):
-            events = openai_events(body["model"], text, usage="stream_options" in body)
+            events = openai_events(body["model"], text, call, usage="stream_options" in body)
             return _stream(events, fault, self._script.delay)
         await asyncio.sleep(self._script.delay)
+        message: dict[str, Any] = {"role": "assistant", "content": text}
+        if call is not None:
+            message |= {"content": None, "tool_calls": [call]}
         return JSONResponse(
             {
                 "id": f"chatcmpl-{uuid.uuid4()}",
@@ -131,7 +138,7 @@ class Upstream:
                 "created": 1,
                 "model": body["model"],
                 "choices": [
-                    {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"},
+                    {"index": 0, "message": message, "finish_reason": "tool_calls" if call else "stop"},
                 ],
                 "usage": _USAGE,
             }
@@ -191,16 +198,29 @@ class Upstream:
 _USAGE = {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}
 
 
-def openai_events(model: str, text: str, *, usage: bool) -> list[Event]:
-    """The events of an answer: a word each, and the end."""
+def openai_call(name: str, given: dict[str, Any]) -> dict[str, Any]:
+    """The use of a tool."""
+    function = {"name": name, "arguments": json.dumps(given)}
+    return {"id": f"call_{uuid.uuid4().hex}", "type": "function", "function": function}
+
+
+def openai_events(model: str, text: str, call: dict[str, Any] | None, *, usage: bool) -> list[Event]:
+    """The events of an answer: a word each or a tool's use in pieces, and the end."""
     base = {"id": f"chatcmpl-{uuid.uuid4()}", "object": "chat.completion.chunk", "created": 1, "model": model}
 
     def chunk(delta: dict[str, Any], finish: str | None = None) -> Event:
         return "", {**base, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
 
     events = [chunk({"role": "assistant", "content": ""})]
-    events += [chunk({"content": f"{word} "}) for word in text.split()]
-    events.append(chunk({}, "stop"))
+    if call is None:
+        events += [chunk({"content": f"{word} "}) for word in text.split()]
+    else:
+        begun = {**call, "index": 0, "function": {**call["function"], "arguments": ""}}
+        events.append(chunk({"tool_calls": [begun]}))
+        given = call["function"]["arguments"]
+        pieces = [given[place : place + 5] for place in range(0, len(given), 5)]
+        events += [chunk({"tool_calls": [{"index": 0, "function": {"arguments": piece}}]}) for piece in pieces]
+    events.append(chunk({}, "stop" if call is None else "tool_calls"))
     if usage:
         events.append(("", {**base, "choices": [], "usage": _USAGE}))
     return [*events, ("", "[DONE]")]
