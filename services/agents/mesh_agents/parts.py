@@ -18,8 +18,10 @@ from mesh_agents.rag.answer import Searcher
 from mesh_agents.rag.embed import Embedder
 from mesh_agents.rag.ingest import Ingester
 from mesh_agents.rag.ocr import OcrClient
+from mesh_agents.rag.reader import DocumentReader
 from mesh_agents.rag.registry import Registry
 from mesh_agents.rag.store import VectorStore
+from mesh_agents.rag.texts import Texts
 from mesh_agents.routing.abilities import Abilities
 from mesh_agents.routing.router import Router
 from mesh_agents.runs.queue import RunQueue, make_broker
@@ -40,6 +42,7 @@ class Parts:
     router: Router
     models: ModelClient
     searcher: Searcher
+    reader: DocumentReader
     ingester: Ingester
     filing: Filing
     registry: Registry
@@ -87,14 +90,14 @@ async def make_parts(
             stack.push_async_callback(writer.close)
             stack.push_async_callback(reader.close)
         embedder = Embedder(settings, http)
-        ocr = OcrClient(settings, http)
+        reading = DocumentReader(OcrClient(settings, http))
         store = VectorStore(settings, writer, reader)
-        registry = Registry(pool)
+        registry, texts = Registry(pool), Texts(pool)
         searcher = Searcher.make(settings, embedder, store)
-        ingester = Ingester(embedder, ocr, store, registry, settings.embedding_model)
+        ingester = Ingester(embedder, reading, store, registry, texts, settings.embedding_model)
         filing = Filing(pool, ingester, settings.lease_seconds, settings.max_files_mib_of_tenant << 20)
         stack.push_async_callback(filing.stop)
-        toolbox = Toolbox(settings, http, searcher, ocr)
+        toolbox = Toolbox(settings, http, searcher, reading)
         abilities = Abilities.parse(settings.abilities)
         yield Parts(
             settings=settings,
@@ -106,9 +109,10 @@ async def make_parts(
             router=Router.load(abilities),
             models=ModelClient(settings, session),
             searcher=searcher,
+            reader=reading,
             ingester=ingester,
             filing=filing,
             registry=registry,
             toolbox=toolbox,
-            taker=Taker(toolbox, ocr, abilities),
+            taker=Taker(toolbox, reading, abilities),
         )

@@ -15,6 +15,29 @@ CREATE TABLE IF NOT EXISTS documents (
     updated_at timestamptz NOT NULL DEFAULT now(),
     UNIQUE (tenant, source)
 );
+-- The file's own name; how far an ingest is; why it failed; the run that does it; what its chunks are marked with.
+ALTER TABLE documents ADD COLUMN IF NOT EXISTS name text;
+ALTER TABLE documents ADD COLUMN IF NOT EXISTS progress jsonb;
+ALTER TABLE documents ADD COLUMN IF NOT EXISTS error jsonb;
+ALTER TABLE documents ADD COLUMN IF NOT EXISTS run uuid;
+ALTER TABLE documents ADD COLUMN IF NOT EXISTS version text;
+
+-- What a reindex is made from: the text of each batch of pages, by the page behind it.
+CREATE TABLE IF NOT EXISTS document_texts (
+    document uuid NOT NULL REFERENCES documents ON DELETE CASCADE,
+    content_hash text NOT NULL,
+    last integer NOT NULL,
+    text text NOT NULL,
+    PRIMARY KEY (document, content_hash, last)
+);
+
+-- Files until a worker has read them. Unlogged: they are large, go soon, and belong in no backup. A crash of Postgres
+-- empties it; then the ingest fails and says that the file has to be sent again.
+CREATE UNLOGGED TABLE IF NOT EXISTS document_files (
+    document uuid PRIMARY KEY,
+    content_hash text NOT NULL,
+    content bytea NOT NULL
+);
 
 CREATE TABLE IF NOT EXISTS runs (
     id uuid PRIMARY KEY,

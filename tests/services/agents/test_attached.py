@@ -12,6 +12,7 @@ import pytest
 from qdrant_client import AsyncQdrantClient
 
 from tests.services.agents.conftest import KEY, SERVICE, serving
+from tests.services.agents.made import SCANNED
 from tests.services.agents.stand_in import PNG, Say, StandIn
 
 sys.path.insert(0, str(SERVICE))
@@ -187,7 +188,7 @@ def test_the_text_of_a_file_takes_its_place(able: openai.OpenAI, upstream: Stand
 
 def test_a_scanned_file_is_read_by_the_document_reader(able: openai.OpenAI, upstream: StandIn) -> None:
     upstream.docling.text = "# Lease\n\nrent: 900"
-    _ask(able, _text("Summarise it."), _file(b"%PDF-1.7 x", "lease.pdf"))
+    _ask(able, _text("Summarise it."), _file(SCANNED, "lease.pdf"))
     assert attached_text(_sent(upstream)[1]) == ("file", "lease.pdf", "# Lease\n\nrent: 900")
 
 

@@ -6,12 +6,13 @@ import time
 import httpx
 import pytest
 
+from tests.services.agents.made import SCANNED
 from tests.services.agents.stand_in import StandIn
 
 # Of the local mode alone.
 pytestmark = pytest.mark.filterwarnings("ignore:Payload indexes have no effect in the local Qdrant")
 
-PDF = b"%PDF-1.7 x"
+PDF = SCANNED
 
 
 def _send(http: httpx.Client) -> httpx.Response:

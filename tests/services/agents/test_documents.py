@@ -16,6 +16,7 @@ import pytest
 from qdrant_client import AsyncQdrantClient
 
 from tests.services.agents.conftest import KEY, RELEVANT, serving
+from tests.services.agents.made import SCANNED
 from tests.services.agents.servers import Postgres, wait_until
 from tests.services.agents.stand_in import PNG, Say, StandIn
 
@@ -98,7 +99,8 @@ def test_an_interrupted_ingest_is_finished_by_a_retry(mine: httpx.Client, upstre
     upstream.embedding_fault_after = 4
     broken = _send(mine, text, "tides.txt")
     assert (broken.status_code, broken.json()["error"]["code"]) == (503, "dependency_unavailable")
-    assert mine.get("/v1/documents").json()["data"][0]["status"] == "ingesting"
+    [document] = mine.get("/v1/documents").json()["data"]
+    assert (document["status"], document["error"]["code"]) == ("failed", "ingest_interrupted")
     assert _found_without_fault(mine, upstream, "tides") == [], "nothing half-stored is found"
     done = _send(mine, text, "tides.txt")
     assert (done.status_code, done.json()["outcome"], done.json()["status"]) == (200, "completed", "ready")
@@ -141,7 +143,7 @@ def test_html_is_read_as_it_is_seen(mine: httpx.Client) -> None:
     assert not any(word in text for word in ("evil", "invisible", "<p>"))
 
 
-@pytest.mark.parametrize(("content", "media"), [(PNG, "image/png"), (b"%PDF-1.7 anything", "application/pdf")])
+@pytest.mark.parametrize(("content", "media"), [(PNG, "image/png"), (SCANNED, "application/pdf")])
 def test_scans_are_read_by_the_ocr_service(mine: httpx.Client, upstream: StandIn, content: bytes, media: str) -> None:
     made = _send(mine, content, "scan.bin")
     assert (made.status_code, made.json()["media_type"]) == (201, media)

@@ -3,7 +3,6 @@
 Recordings and files become text, by the services that read them elsewhere too; pictures stay for a model that sees.
 """
 
-import asyncio
 import base64
 import hashlib
 from collections import OrderedDict
@@ -13,9 +12,7 @@ from typing import Any, Final
 
 from mesh_agents.attached import files, marks
 from mesh_agents.errors import ApiError
-from mesh_agents.rag import parse
-from mesh_agents.rag.ocr import OcrClient
-from mesh_agents.rag.reading import unscanned_text
+from mesh_agents.rag.reader import DocumentReader
 from mesh_agents.routing.abilities import AUDIO, LINKS, VISION, Abilities
 from mesh_agents.tools.attachments import Attachment
 from mesh_agents.tools.toolbox import Toolbox
@@ -42,10 +39,10 @@ class Taken:
 class Taker:
     """Reads attachments; texts are kept for a while, since a client sends its whole conversation each time."""
 
-    def __init__(self, toolbox: Toolbox, ocr: OcrClient, abilities: Abilities) -> None:
-        """Use the services of `toolbox` and `ocr`."""
+    def __init__(self, toolbox: Toolbox, reader: DocumentReader, abilities: Abilities) -> None:
+        """Use the services of `toolbox` and `reader`."""
         self._toolbox = toolbox
-        self._ocr = ocr
+        self._reader = reader
         self._abilities = abilities
         self._texts: OrderedDict[bytes, str] = OrderedDict()
 
@@ -126,10 +123,7 @@ class Taker:
     async def _read(self, file: Attachment) -> str:
         """The text of a file, read as documents are."""
         try:
-            kind = parse.kind_of(file.content, file.name)
-            if kind in parse.SCANNED:
-                return await self._ocr.markdown(file.content, kind)
-            text = await asyncio.to_thread(unscanned_text, kind, file.content)
+            _, text = await self._reader.text(file.content, file.name)
         except ApiError as error:
             if error.status >= 500 and error.status != 504:
                 raise

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import psycopg
+from psycopg.types.json import Jsonb
 
 from mesh_agents.db import Pool, connection
 from mesh_agents.errors import ApiError
@@ -32,9 +33,33 @@ class Document:
     content_hash: str
     pipeline: str
     status: str
+    """`ingesting`, `ready`, `deleting`; `failed`: its ingest broke off, and nobody goes on with it."""
     chunks: int
     created_at: datetime
     updated_at: datetime
+    name: str | None
+    """Of the file, as it was sent."""
+    progress: dict[str, Any] | None
+    """Pages and chunks that are done, of how many; None: nothing is being done."""
+    error: dict[str, Any] | None
+    run: uuid.UUID | None
+    """What takes it in, if that is no request."""
+    version: str | None
+    """What its chunks are marked with."""
+
+
+_BUSY: Final = (
+    # The lock of `Registry.exclusive`, by the first eight bytes of the id.
+    "EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1"
+    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    " AND classid = ('x' || left(documents.id::text, 8))::bit(32)::bigint::oid"
+    " AND objid = ('x' || substr(replace(documents.id::text, '-', ''), 9, 8))::bit(32)::bigint::oid)"
+    " OR EXISTS (SELECT 1 FROM runs WHERE runs.id = documents.run AND status IN ('waiting', 'queued', 'running'))"
+)
+_FOUND: Final = (
+    "SELECT *, CASE WHEN status = 'ingesting' AND (error IS NOT NULL OR NOT ("  # noqa: S608 - all of it stands here
+    f"{_BUSY})) THEN 'failed' ELSE status END AS shown FROM documents"
+)
 
 
 def document_id(tenant: str, source: str) -> uuid.UUID:
@@ -102,39 +127,84 @@ class Registry:
 
     async def find(self, tenant: str, document: uuid.UUID) -> Document | None:
         """A tenant's document, also one whose ingest was interrupted."""
-        rows = await self._query("SELECT * FROM documents WHERE tenant = %s AND id = %s", tenant, document)
+        rows = await self._query(f"{_FOUND} WHERE tenant = %s AND id = %s", tenant, document)
         return rows[0] if rows else None
 
     async def all(self, tenant: str, limit: int, after: uuid.UUID | None) -> list[Document]:
         """A page of a tenant's documents, in order of id."""
         return await self._query(
-            "SELECT * FROM documents WHERE tenant = %s AND id > %s ORDER BY id LIMIT %s",
-            tenant,
-            after or uuid.UUID(int=0),
-            limit,
+            f"{_FOUND} WHERE tenant = %s AND id > %s ORDER BY id LIMIT %s", tenant, after or uuid.UUID(int=0), limit
         )
 
-    async def begin(self, tenant: str, source: str, **fields: Any) -> None:
-        """Note that a document is being ingested; `fields`: media_type, bytes, content_hash, pipeline."""
+    async def reading(self, tenant: str, source: str, name: str, **fields: Any) -> None:
+        """Note that a document is being read; what is known of an earlier content stays. `fields`: as of `begin`."""
         await self._query(
-            "INSERT INTO documents (id, tenant, source, media_type, bytes, content_hash, pipeline, status)"
-            " VALUES (%s, %s, %s, %s, %s, %s, %s, 'ingesting') ON CONFLICT (id) DO UPDATE SET"
-            " media_type = EXCLUDED.media_type, bytes = EXCLUDED.bytes, content_hash = EXCLUDED.content_hash,"
-            " pipeline = EXCLUDED.pipeline, status = 'ingesting', updated_at = now() RETURNING *",
+            "INSERT INTO documents (id, tenant, source, name, media_type, bytes, content_hash, pipeline, status)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, 'ingesting') ON CONFLICT (id) DO UPDATE SET"
+            " status = 'ingesting', error = NULL, progress = NULL, run = NULL RETURNING *",
             document_id(tenant, source),
             tenant,
             source,
+            name,
             fields["media_type"],
             fields["bytes"],
             fields["content_hash"],
             fields["pipeline"],
         )
 
-    async def finish(self, document: uuid.UUID, chunks: int) -> Document:
+    async def taken_by(self, document: uuid.UUID, run: uuid.UUID) -> Document:
+        """Note the run that takes a document in."""
+        rows = await self._query("UPDATE documents SET run = %s WHERE id = %s RETURNING *", run, document)
+        return rows[0]
+
+    async def put_back(self, document: uuid.UUID, before: Document | None) -> None:
+        """Leave a document that could not be read as it was: gone, if it was not there."""
+        if before is None:
+            await self.forget(document)
+            return
+        await self._query(
+            "UPDATE documents SET status = %s, progress = NULL, error = %s, run = %s WHERE id = %s RETURNING *",
+            # Another word for one that broke off earlier.
+            "ingesting" if before.status == "failed" else before.status,
+            Jsonb(before.error) if before.error else None,
+            before.run,
+            document,
+        )
+
+    async def progress(self, document: uuid.UUID, **done: int) -> None:
+        """Note how far an ingest is."""
+        await self._query("UPDATE documents SET progress = %s WHERE id = %s RETURNING *", Jsonb(done), document)
+
+    async def failed(self, document: uuid.UUID, error: dict[str, Any]) -> None:
+        """Note why an ingest broke off that nobody waits for."""
+        await self._query(
+            "UPDATE documents SET error = %s, progress = NULL, updated_at = now()"
+            " WHERE id = %s AND status = 'ingesting' RETURNING *",
+            Jsonb(error),
+            document,
+        )
+
+    async def begin(self, tenant: str, source: str, **fields: Any) -> None:
+        """Note what a document will hold; `fields`: name, media_type, bytes, content_hash, pipeline."""
+        await self._query(
+            "UPDATE documents SET name = %s, media_type = %s, bytes = %s, content_hash = %s, pipeline = %s,"
+            " status = 'ingesting', error = NULL, updated_at = now() WHERE id = %s RETURNING *",
+            fields["name"],
+            fields["media_type"],
+            fields["bytes"],
+            fields["content_hash"],
+            fields["pipeline"],
+            document_id(tenant, source),
+        )
+
+    async def finish(self, document: uuid.UUID, chunks: int, version: str, pipeline: str) -> Document:
         """Note that a document is there as a whole."""
         rows = await self._query(
-            "UPDATE documents SET status = 'ready', chunks = %s, updated_at = now() WHERE id = %s RETURNING *",
+            "UPDATE documents SET status = 'ready', chunks = %s, version = %s, pipeline = %s, progress = NULL,"
+            " error = NULL, run = NULL, updated_at = now() WHERE id = %s RETURNING *",
             chunks,
+            version,
+            pipeline,
             document,
         )
         return rows[0]
@@ -150,4 +220,8 @@ class Registry:
     async def _query(self, query: str, *values: Any) -> list[Document]:
         async with connection(self._pool) as held:
             rows = await (await held.execute(query.encode(), values)).fetchall()
-        return [Document(**{field.name: row[field.name] for field in fields(Document)}) for row in rows]
+        names = [field.name for field in fields(Document)]
+        return [
+            Document(**{**{name: row[name] for name in names}, "status": row.get("shown", row["status"])})
+            for row in rows
+        ]

@@ -20,6 +20,8 @@ from mesh_agents.rag.chunk import Chunk
 
 _UPSERT: Final = 256
 """Points in one call."""
+_SCROLLED: Final = 1000
+"""Points in one call, of which only the document is wanted."""
 _MEANING: Final = "meaning"
 _WORDS: Final = "words"
 """Names of a point's two vectors."""
@@ -79,9 +81,20 @@ class VectorStore:
             )
             for chunk, vector in rows
         ]
+        for begin in range(0, len(points), _UPSERT):
+            await self._upsert(points[begin : begin + _UPSERT])
+
+    async def _upsert(self, points: list[models.PointStruct]) -> None:
         async with _translated():
-            for begin in range(0, len(points), _UPSERT):
-                await self._writer.upsert(self.collection, points[begin : begin + _UPSERT], wait=True)
+            try:
+                await self._writer.upsert(self.collection, points, wait=True)
+            except UnexpectedResponse as error:
+                if error.status_code != httpx.codes.NOT_FOUND:
+                    raise
+                # The database was lost and is there again, empty.
+                self._ready = False
+                await self._ensure()
+                await self._writer.upsert(self.collection, points, wait=True)
 
     async def publish(self, tenant: str, document: str, content_hash: str) -> None:
         """Make the chunks of this content the document, and remove those of any other content.
@@ -98,6 +111,35 @@ class VectorStore:
         ]
         async with _translated():
             await self._writer.batch_update_points(self.collection, changes, wait=True)
+
+    async def count(self, tenant: str, document: str, content_hash: str) -> int:
+        """How many chunks of this content can be found."""
+        wanted: dict[str, str | bool] = {"hash": content_hash, "published": True}
+        conditions = [models.FieldCondition(key=k, match=models.MatchValue(value=v)) for k, v in wanted.items()]
+        these = models.Filter(must=[*_document(tenant, document), *conditions])
+        async with _translated():
+            if not await self._exists(self._reader):
+                return 0
+            return (await self._reader.count(self.collection, count_filter=these, exact=True)).count
+
+    async def documents(self, tenant: str) -> set[str]:
+        """The documents that a tenant has chunks of."""
+        found: set[str] = set()
+        async with _translated():
+            if not await self._exists(self._reader):
+                return found
+            at: Any = None
+            while True:
+                records, at = await self._reader.scroll(
+                    self.collection,
+                    scroll_filter=models.Filter(must=[_tenant(tenant)]),
+                    limit=_SCROLLED,
+                    offset=at,
+                    with_payload=["document"],
+                )
+                found |= {str((record.payload or {})["document"]) for record in records}
+                if at is None:
+                    return found
 
     async def delete(self, tenant: str, document: str) -> None:
         """Remove all chunks of a document; none is no error."""
@@ -146,7 +188,15 @@ class VectorStore:
         async with _translated():
             if not self._ready and not await self._exists(self._reader):
                 return []
-            answers = [answer.points for answer in await self._reader.query_batch_points(self.collection, requests)]
+            try:
+                found = await self._reader.query_batch_points(self.collection, requests)
+            except UnexpectedResponse as error:
+                if error.status_code != httpx.codes.NOT_FOUND:
+                    raise
+                # The database was lost and is there again, empty.
+                self._ready = False
+                return []
+            answers = [answer.points for answer in found]
         general, special = answers[: len(requests) - len(names)], answers[len(requests) - len(names) :]
         rare = [points for points in special if len(points) <= RARE]
         rankings = [[point.id for point in points] for points in (*general[:2], *rare)]

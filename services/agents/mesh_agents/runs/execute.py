@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 import uuid
+from collections.abc import Mapping
 from typing import Any, Final, cast
 
 from mesh_agents import metrics
@@ -12,6 +13,7 @@ from mesh_agents.errors import ApiError
 from mesh_agents.graph.build import Graph, config
 from mesh_agents.graph.state import Limits, RunState
 from mesh_agents.logs import request_id
+from mesh_agents.rag.jobs import Job
 from mesh_agents.runs.store import Run, RunStore
 
 _LOG: Final = logging.getLogger(__name__)
@@ -24,8 +26,11 @@ _LOST: Final = "the lease was lost"
 class Executor:
     """What a worker does with a run."""
 
-    def __init__(self, store: RunStore, graph: Graph, owner: str, lease_seconds: float) -> None:
-        """`graph` has a checkpointer; `owner` names this worker."""
+    def __init__(
+        self, store: RunStore, graph: Graph, owner: str, lease_seconds: float, jobs: Mapping[str, Job] | None = None
+    ) -> None:
+        """`graph` has a checkpointer; `owner` names this worker; `jobs` do runs that are no conversation."""
+        self._jobs = jobs or {}
         self._store = store
         self._graph = graph
         self._owner = owner
@@ -78,6 +83,9 @@ class Executor:
 
     async def _work(self, run: Run) -> None:
         try:
+            if job := self._jobs.get(run.request.get("job", "")):
+                await self._end(run, "succeeded", reason="done", result=await self._job(run, job))
+                return
             await self._conclude(run, await self._steps(run))
         except AWAY:
             # The lease runs out, and the run goes on from its checkpoint.
@@ -88,6 +96,14 @@ class Executor:
             _LOG.exception("the run failed")
             failure = {"message": "the run failed inside the service", "type": "server_error", "code": "internal"}
             await self._end(run, "failed", reason="internal", error=failure)
+
+    async def _job(self, run: Run, job: Job) -> dict[str, Any]:
+        """Do a job, from where the last worker that had it came to."""
+
+        async def report(state: dict[str, Any]) -> None:
+            await self._store.event(run.id, "progress", state)
+
+        return await job(run, await self._store.last(run.id, "progress") or {}, report)
 
     async def _steps(self, run: Run) -> RunState:
         """Run the graph; every step is in its checkpoint before the next begins."""

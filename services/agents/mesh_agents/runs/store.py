@@ -230,6 +230,25 @@ class RunStore:
             )
             return await cursor.fetchall()
 
+    async def last(self, run: uuid.UUID, kind: str) -> dict[str, Any] | None:
+        """The data of the last event of a kind."""
+        async with connection(self._pool) as held:
+            cursor = await held.execute(
+                "SELECT data FROM run_events WHERE run = %s AND type = %s ORDER BY seq DESC LIMIT 1", (run, kind)
+            )
+            row = await cursor.fetchone()
+        return row["data"] if row else None
+
+    async def open_job(self, tenant: str, job: str) -> Run | None:
+        """A tenant's run of a kind of job that has not ended."""
+        found = await self._query(
+            "SELECT * FROM runs WHERE tenant = %s AND request->>'job' = %s"
+            " AND status IN ('waiting', 'queued', 'running') ORDER BY created_at LIMIT 1",
+            tenant,
+            job,
+        )
+        return found[0] if found else None
+
     async def _query(self, query: str, *values: Any) -> list[Run]:
         async with connection(self._pool) as held:
             return await self._rows(held, query, *values)

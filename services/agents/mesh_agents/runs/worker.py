@@ -25,6 +25,7 @@ from mesh_agents.graph.effects import Journal
 from mesh_agents.graph.nodes import Nodes
 from mesh_agents.graph.speaker import Speaker
 from mesh_agents.parts import Parts, make_parts
+from mesh_agents.rag.jobs import DocumentJobs
 from mesh_agents.runs.execute import Executor
 from mesh_agents.runs.queue import TASK, idle_milliseconds
 from mesh_agents.runs.retention import forget
@@ -44,7 +45,9 @@ async def work(settings: Settings) -> None:
         owner = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         speaker = Speaker(parts.models)
         nodes = Nodes(parts.router, speaker, parts.toolbox, Journal(parts.pool), settings.conversation_tokens)
-        executor = Executor(parts.runs, build(nodes, AsyncPostgresSaver(parts.pool)), owner, settings.lease_seconds)
+        graph = build(nodes, AsyncPostgresSaver(parts.pool))
+        documents = DocumentJobs(parts.ingester, parts.registry).all()
+        executor = Executor(parts.runs, graph, owner, settings.lease_seconds, documents)
         parts.broker.register_task(_task(executor), task_name=TASK)
         jobs = [
             asyncio.create_task(

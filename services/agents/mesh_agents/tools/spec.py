@@ -42,9 +42,7 @@ SPECS: Final = {
         "Run Python in a sandbox without network, with numpy, pandas and matplotlib; answers with what it prints.",
         code={"type": "string"},
     ),
-    READ_IMAGE: _tool(
-        READ_IMAGE, "Read the text of an attached image, PDF, page or text file.", attachment=_ATTACHMENT
-    ),
+    READ_IMAGE: _tool(READ_IMAGE, "Read the text of an attached picture or document.", attachment=_ATTACHMENT),
     TRANSCRIBE: _tool(TRANSCRIBE, "Write down what is said in an attached recording.", attachment=_ATTACHMENT),
     GENERATE_IMAGE: _tool(
         GENERATE_IMAGE,

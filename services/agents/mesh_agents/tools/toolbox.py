@@ -1,6 +1,5 @@
 """Calls of the tools, through the mesh's local addresses."""
 
-import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -12,9 +11,7 @@ from mesh_agents import metrics
 from mesh_agents.config import Settings
 from mesh_agents.errors import ApiError, unavailable
 from mesh_agents.rag.answer import Searcher
-from mesh_agents.rag.ocr import OcrClient
-from mesh_agents.rag.parse import SCANNED, kind_of
-from mesh_agents.rag.reading import unscanned_text
+from mesh_agents.rag.reader import DocumentReader
 from mesh_agents.storable import storable
 from mesh_agents.tools import spec
 from mesh_agents.tools.attachments import Attachment
@@ -27,12 +24,12 @@ MAX_OUTPUT: Final = 12_000
 class Toolbox:
     """All tools."""
 
-    def __init__(self, settings: Settings, http: httpx.AsyncClient, searcher: Searcher, ocr: OcrClient) -> None:
+    def __init__(self, settings: Settings, http: httpx.AsyncClient, searcher: Searcher, reader: DocumentReader) -> None:
         """Use `http`, which its owner closes."""
         self.images: Final = ImageClient(settings, http)
         self._http = http
         self._searcher = searcher
-        self._ocr = ocr
+        self._reader = reader
         self._interpreter = f"{settings.interpreter_url}/v1/execute"
         self._interpreter_key = settings.secret("interpreter-key").get_secret_value()
         self._whisper = f"{settings.whisper_url}/v1/audio/transcriptions"
@@ -86,10 +83,7 @@ class Toolbox:
 
     async def _read(self, files: Sequence[Attachment], number: Any) -> str:
         file = _pick(files, number)
-        kind = kind_of(file.content, file.name)
-        if kind not in SCANNED:
-            return await asyncio.to_thread(unscanned_text, kind, file.content)
-        return await self._ocr.markdown(file.content, kind)
+        return (await self._reader.text(file.content, file.name))[1]
 
     async def _transcribe(self, files: Sequence[Attachment], number: Any) -> str:
         return await self.transcript(_pick(files, number))

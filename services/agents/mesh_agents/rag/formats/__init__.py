@@ -1,0 +1,1 @@
+"""Readers of document formats. They run in the confined process alone."""
