@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from lab.images.recipes import N8N
+
 PINNED: Final = Path(__file__).with_name("pinned")
 """A folder for each environment, with its locked requirements."""
 
@@ -39,13 +41,16 @@ FURTHER: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Client:
-    """A client: a program in `programs/`, run in the environment of the same name as `pinned/`'s folder."""
+    """A client: a program in `programs/`, run in the environment of the same name as `pinned/`'s folder.
+
+    n8n is the exception: it runs in the lab anyway, and `tests/lab/test_n8n_models.py` has the workflow.
+    """
 
     name: str
     title: str
     package: str
     """As the registry has it; empty: it comes with the system."""
-    program: str
+    program: str = ""
     works: tuple[str, ...]
     """Features."""
     refused: Mapping[str, str] = field(default_factory=dict)
@@ -68,6 +73,8 @@ class Client:
         """As it is pinned; empty for what comes with the system."""
         if not self.package:
             return ""
+        if not self.program:
+            return N8N
         folder = PINNED / self.name
         if self.node:
             return str(json.loads((folder / "package.json").read_text())["dependencies"][self.package])
@@ -288,6 +295,29 @@ aider --model openai/claude_sonnet --weak-model openai/vllm_local --model-metada
         ),
     ),
     Client(
+        name="n8n",
+        title="n8n",
+        package="n8n",
+        works=("models", "chat", "tools", "structured", "embeddings", "picture", "wrong_key", "unknown_model"),
+        absent={
+            "stream": "a workflow answers when it is through",
+            "documents": "a workflow has a key of the models and none of the agents",
+        },
+        language="text",
+        settings="""\
+Credential of type OpenAI: Base URL http://litellm:8081/v1, API Key `n8n` in
+`pulumi stack output keys -s oracle1 --show-secrets`
+""",
+        quirks=(
+            "Its workflows run inside the platform and do not pass the public edge; who calls a webhook does.",
+            "Tried are OpenAI Chat Model (with the Responses API, which is its default, and without), OpenAI's Message "
+            "a Model with a tool, Structured Output Parser, Embeddings OpenAI with an in-memory vector store, and HTTP "
+            "Request with the same credential. The AI Agent is not: it loads SQLite's driver, which the lab's n8n "
+            "lacks.",
+            "Name models by ID: `vllm_local`, `claude_sonnet` ...; `auto` and the other routes are the agents'.",
+        ),
+    ),
+    Client(
         name="curl",
         title="curl",
         package="",
@@ -304,5 +334,8 @@ curl https://DOMAIN/v1/chat/completions -H @key -H 'Content-Type: application/js
         ),
     ),
 )
-NOT_TRIED: Final[Mapping[str, str]] = {}
+NOT_TRIED: Final[Mapping[str, str]] = {
+    "Open WebUI": "its package takes 6 GB on disk, most of it a build of torch for NVIDIA's cards, and a minute to "
+    "start. By its documents it wants `OPENAI_API_BASE_URL=https://DOMAIN/v1` and `OPENAI_API_KEY`",
+}
 """Clients that are not in the matrix -> why."""

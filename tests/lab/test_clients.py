@@ -65,7 +65,7 @@ def wait_for_room(user: User) -> None:
     [
         pytest.param(client, id=client.name, marks=() if client.core else pytest.mark.rehearsal)
         for client in CLIENTS
-        if fits(client)
+        if client.program and fits(client)
     ],
 )
 def test_a_client_does_what_the_table_says(

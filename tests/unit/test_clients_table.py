@@ -9,6 +9,7 @@ from tests.clients.document import markdown
 from tests.clients.running import PROGRAMS, Outcome, differences
 from tests.clients.table import CLIENTS, FEATURES, FURTHER, PINNED, Client
 
+PROGRAMMED = [client for client in CLIENTS if client.program]
 EACH = pytest.mark.parametrize("client", CLIENTS, ids=[client.name for client in CLIENTS])
 
 
@@ -20,7 +21,7 @@ def test_every_cell_works_or_says_why_not(client: Client) -> None:
     assert len(client.works) + len(client.refused) + len(client.absent) == len(known)
 
 
-@EACH
+@pytest.mark.parametrize("client", PROGRAMMED, ids=lambda client: client.name)
 def test_its_program_tries_what_the_table_expects(client: Client) -> None:
     source = (PROGRAMS / client.program).read_text()
     tried = set(re.findall(r'^        "(\w+)": \1,$|^  async (\w+)\(\) \{$', source, re.MULTILINE))
@@ -29,12 +30,12 @@ def test_its_program_tries_what_the_table_expects(client: Client) -> None:
 
 @EACH
 def test_its_settings_name_the_platform_and_no_key(client: Client) -> None:
-    assert "https://DOMAIN" in client.settings
+    assert re.search(r"https://DOMAIN|http://litellm:8081/v1", client.settings)
     assert f"## {client.title}\n" in markdown()
 
 
 def test_what_is_pinned_is_tried() -> None:
-    names = {client.name for client in CLIENTS if client.package}
+    names = {client.name for client in PROGRAMMED if client.package}
     assert {folder.name for folder in PINNED.iterdir()} == names | {"node"}
     for client in CLIENTS:
         assert not client.package or re.fullmatch(r"\d+(\.\d+)+", client.version())

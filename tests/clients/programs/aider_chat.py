@@ -20,7 +20,7 @@ METADATA = {
         "mode": "chat",
         "supports_vision": name == mesh.ANY,
     }
-    for name in (mesh.ANY, mesh.LOCAL, "gpt-0")
+    for name in (mesh.ANY, mesh.LOCAL, mesh.UNKNOWN)
 }
 """Without it aider takes the models for ones that see no pictures, and warns."""
 OPTIONS = (
@@ -81,8 +81,8 @@ def wrong_key():
 
 
 def unknown_model():
-    text, _ = aider("hello", "--no-stream", model="gpt-0")
-    mesh.expect("NotFoundError" in text and "gpt-0" in text, text)
+    text, _ = aider("hello", "--no-stream", model=mesh.UNKNOWN)
+    mesh.expect("NotFoundError" in text and mesh.UNKNOWN in text, text)
     return next(line for line in text.splitlines() if "NotFoundError" in line)
 
 

@@ -78,7 +78,7 @@ await mesh.run({
     return error;
   },
   async unknown_model() {
-    const error = await mesh.refusal(() => ask("claude-0", [user("hello")]), 404, "claude-0");
+    const error = await mesh.refusal(() => ask(mesh.UNKNOWN, [user("hello")]), 404, mesh.UNKNOWN);
     mesh.expect(error instanceof Anthropic.NotFoundError && error.error?.type === "error", `${error}`);
     return error;
   },

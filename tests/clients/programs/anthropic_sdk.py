@@ -100,7 +100,7 @@ def wrong_key():
 
 
 def unknown_model():
-    error = mesh.refusal(lambda: asked("claude-0", user("hello")), 404, "claude-0")
+    error = mesh.refusal(lambda: asked(mesh.UNKNOWN, user("hello")), 404, mesh.UNKNOWN)
     mesh.expect(isinstance(error, anthropic.NotFoundError) and shaped(error), error)
     return error
 

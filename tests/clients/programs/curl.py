@@ -123,8 +123,8 @@ def wrong_key():
 
 
 def unknown_model():
-    text = curl("/v1/chat/completions", ask("hello", "gpt-0"), status=404)
-    mesh.expect("gpt-0" in json.loads(text)["error"]["message"], text)
+    text = curl("/v1/chat/completions", ask("hello", mesh.UNKNOWN), status=404)
+    mesh.expect(mesh.UNKNOWN in json.loads(text)["error"]["message"], text)
     return text
 
 

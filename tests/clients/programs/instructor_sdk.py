@@ -79,7 +79,7 @@ def wrong_key():
 
 
 def unknown_model():
-    return mesh.refusal(lambda: asked("hello", "gpt-0"), 404, "gpt-0")
+    return mesh.refusal(lambda: asked("hello", mesh.UNKNOWN), 404, mesh.UNKNOWN)
 
 
 mesh.run(

@@ -93,7 +93,7 @@ def wrong_key():
 
 
 def unknown_model():
-    error = mesh.refusal(lambda: model("gpt-0").invoke("hello"), 404, "gpt-0")
+    error = mesh.refusal(lambda: model(mesh.UNKNOWN).invoke("hello"), 404, mesh.UNKNOWN)
     mesh.expect(isinstance(error, openai.NotFoundError), error)
     return error
 

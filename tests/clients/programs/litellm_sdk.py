@@ -112,7 +112,7 @@ def wrong_key():
 
 
 def unknown_model():
-    error = mesh.refusal(lambda: asked("gpt-0", user("hello")), 404, "gpt-0")
+    error = mesh.refusal(lambda: asked(mesh.UNKNOWN, user("hello")), 404, mesh.UNKNOWN)
     mesh.expect(isinstance(error, litellm.NotFoundError), error)
     return error
 

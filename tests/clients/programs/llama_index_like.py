@@ -95,7 +95,7 @@ def wrong_key():
 
 
 def unknown_model():
-    return mesh.refusal(lambda: model("gpt-0").chat([user("hello")]), 404, "gpt-0")
+    return mesh.refusal(lambda: model(mesh.UNKNOWN).chat([user("hello")]), 404, mesh.UNKNOWN)
 
 
 mesh.run(

@@ -5,7 +5,7 @@ export const BASE_URL = `${URL}/v1`;
 export const KEY = process.env.MESH_KEY;
 export const WRONG_KEY = "sk-wrong";
 export const LOCAL = "vllm_local", CLOUD = "claude_sonnet", ANY = "auto", DOCUMENTS = "search";
-export const EMBEDDING = "local_bge";
+export const EMBEDDING = "local_bge", UNKNOWN = "no-such-model";
 
 // The lab's models say what stands in double brackets.
 export const GREETING = "Good morning from the mesh.";

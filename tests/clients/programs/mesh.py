@@ -19,6 +19,8 @@ KEY = os.environ["MESH_KEY"]
 WRONG_KEY = "sk-wrong"
 LOCAL, CLOUD, ANY, DOCUMENTS = "vllm_local", "claude_sonnet", "auto", "search"
 EMBEDDING = "local_bge"
+UNKNOWN = "no-such-model"
+"""Without a beginning by which names of OpenAI and Anthropic may be mapped."""
 
 # The lab's models say what stands in double brackets.
 GREETING = "Good morning from the mesh."

@@ -83,8 +83,8 @@ await mesh.run({
   },
   async unknown_model() {
     const messages = [user("hello")];
-    const ask = () => client.chat.completions.create({ model: "gpt-0", messages });
-    const error = await mesh.refusal(ask, 404, "gpt-0");
+    const ask = () => client.chat.completions.create({ model: mesh.UNKNOWN, messages });
+    const error = await mesh.refusal(ask, 404, mesh.UNKNOWN);
     mesh.expect(error instanceof OpenAI.NotFoundError && error.code === "model_not_found", `${error}`);
     return error;
   },

@@ -118,7 +118,7 @@ def wrong_key():
 
 
 def unknown_model():
-    error = mesh.refusal(lambda: asked("gpt-0", user("hello")), 404, "gpt-0")
+    error = mesh.refusal(lambda: asked(mesh.UNKNOWN, user("hello")), 404, mesh.UNKNOWN)
     mesh.expect(isinstance(error, openai.NotFoundError) and error.code == "model_not_found", error)
     return error
 

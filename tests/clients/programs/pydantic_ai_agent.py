@@ -92,7 +92,7 @@ def wrong_key():
 
 
 def unknown_model():
-    error = mesh.refusal(lambda: agent("gpt-0").run_sync("hello"), 404, "gpt-0")
+    error = mesh.refusal(lambda: agent(mesh.UNKNOWN).run_sync("hello"), 404, mesh.UNKNOWN)
     mesh.expect(isinstance(error, ModelHTTPError), error)
     return error
 

@@ -82,7 +82,7 @@ await mesh.run({
     return error;
   },
   async unknown_model() {
-    return await mesh.refusal(() => generateText({ model: chat("gpt-0"), prompt: "hello", ...once }), 404, "gpt-0");
+    return await mesh.refusal(() => generateText({ model: chat(mesh.UNKNOWN), prompt: "hello", ...once }), 404, mesh.UNKNOWN);
   },
   async responses() {
     // What `openai("NAME")` uses where `.chat` is not said.
