@@ -90,7 +90,7 @@ TOO_LARGE: Final = ClientError(
 _COMMON: Final = (
     NOT_SERVED,
     TOO_LARGE,
-    ClientError(502, _AWAY.format(what="broke off its answer"), _SERVER, "bad_gateway", "api_error"),
+    ClientError(502, _AWAY.format(what="gave no answer that could be read"), _SERVER, "bad_gateway", "api_error"),
     ClientError(
         503, _AWAY.format(what="cannot be reached at the moment"), _SERVER, "service_unavailable", "overloaded_error"
     ),

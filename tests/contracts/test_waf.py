@@ -49,7 +49,7 @@ class Reader(Backend):
             left -= len(self.rfile.read(min(left, 1 << 20)))
         self.do_GET()
 
-    do_PUT = do_PATCH = do_DELETE = do_POST  # noqa: N815
+    do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_POST  # noqa: N815
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +93,24 @@ PASSED: dict[str, dict[str, Any]] = {
     "an empty body": post("/v1/x", b""),
     "PUT": {"method": "PUT", "path": "/v1/x", "body": b"{}", "headers": JSON},
     "DELETE": {"method": "DELETE", "path": "/v1/files/1"},
+    "a recording": {
+        "method": "POST",
+        "path": "/v1/audio/transcriptions",
+        "body": multipart("speech.wav", b"RIFF....WAVEfmt ", "audio/wav")[0],
+        "headers": multipart("speech.wav", b"", "audio/wav")[1],
+    },
+    "a text to say": post("/v1/audio/speech", b'{"model":"tts-1","voice":"nova","input":"Good morning"}'),
+    "a message of Anthropic's": post("/v1/messages?beta=true", b'{"model":"m","max_tokens":1,"messages":[]}'),
+    "a preflight request": {
+        "method": "OPTIONS",
+        "path": "/v1/chat/completions",
+        "headers": {
+            "Origin": "https://chat.example.com",
+            "Access-Control-Request-Method": "POST",
+            "Access-Control-Request-Headers": "authorization,content-type,x-stainless-os",
+        },
+    },
+    "a list": {"method": "GET", "path": "/v1/vector_stores/vs_1/files?limit=20&order=desc&after=file-1"},
     "a webhook": post("/webhook/a", b'{"order": 7, "note": "thank you"}'),
     "a webhook's form": post("/webhook/a", b"order=7&note=thank+you", "application/x-www-form-urlencoded"),
     "a document": form("Annual report 2026 (final).pdf"),
