@@ -40,6 +40,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 class App(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     def do_GET(self):
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
         seen = {"app": self.server.app, "path": self.path, "headers": {k.lower(): v for k, v in self.headers.items()}}
         body = json.dumps(seen).encode()
         self.send_response(200)
