@@ -78,6 +78,15 @@ def test_a_path_is_uploaded_as_people_do_it(mine_ai: openai.OpenAI, tmp_path: Pa
     assert mine_ai.files.content(made.id).read() == path.read_bytes()
 
 
+def test_a_name_survives_whole(mine_ai: openai.OpenAI) -> None:
+    name = 'Angebot „Ärger & Co.“; 100 % "neu" 表.txt' + "x" * 600 + ".md"
+    file = _file(mine_ai, name=name)
+    assert mine_ai.files.retrieve(file).filename == name
+    store = mine_ai.vector_stores.create().id
+    mine_ai.vector_stores.files.create_and_poll(file, vector_store_id=store)
+    assert [hit.filename for hit in _found(mine_ai, store)] == [name]
+
+
 def test_pages(mine_ai: openai.OpenAI) -> None:
     ids = [_file(mine_ai, name=f"{number}.txt") for number in range(5)]
     assert [one.id for one in mine_ai.files.list(limit=2)] == ids[::-1], "the client asks for all pages"

@@ -8,15 +8,14 @@ from pydantic import BaseModel
 from mesh_agents.api.depends import Keyed, PartsDep, Tenant
 from mesh_agents.api.handlers import refusals
 from mesh_agents.api.listing import absent, seconds
+from mesh_agents.api.names import file_name
 from mesh_agents.errors import ApiError
 from mesh_agents.filed import files as filed
 from mesh_agents.filed.rows import Page
 from mesh_agents.parts import Parts
-from mesh_agents.storable import storable
 
 router = APIRouter(prefix="/v1/files", tags=["files"], route_class=Keyed)
 _PURPOSES: Final = ("assistants", "user_data", "vision")
-_MAX_NAME: Final = 200
 
 
 class FileView(BaseModel):
@@ -69,7 +68,7 @@ async def create(
     content = await file.read()
     if not content:
         raise ApiError(400, "the file is empty", code="empty_file", param="file")
-    return _view(await parts.filing.files.create(tenant, _name(file), purpose, content, lifetime))
+    return _view(await parts.filing.files.create(tenant, file_name(file).strip() or "file", purpose, content, lifetime))
 
 
 @router.get("", responses=refusals(503))
@@ -138,9 +137,3 @@ def _view(file: filed.File) -> FileView:
         filename=file.filename,
         purpose=file.purpose,
     )
-
-
-def _name(file: UploadFile) -> str:
-    """Its name without folders; of a long one the end, which says what kind of file it is."""
-    name = storable((file.filename or "").replace("\\", "/").rsplit("/", 1)[-1]).strip()
-    return name[-_MAX_NAME:] or "file"

@@ -83,11 +83,9 @@ def file(part: Mapping[str, Any], number: int) -> Attachment:
                 media.removeprefix("data:").split(";")[0],
                 _decoded(encoded, f"file {number}"),
             )
-        case {"file_id": str(_)}:
-            message = f"file {number}: file_id is not supported in a chat; send the file itself in file.file_data"
-            raise refused(message, code="unsupported_parameter")
         case _:
-            raise refused(f"file {number} needs file.file_data, the content in base64", code="invalid_value")
+            message = f"file {number} needs file.file_data, the content in base64, or file.file_id, a file of /v1/files"
+            raise refused(message, code="invalid_value")
 
 
 def _decoded(data: str, what: str) -> bytes:

@@ -3,11 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from mesh_agents.db import Pool
 from mesh_agents.errors import ApiError
 from mesh_agents.filed.rows import Listed, Page, fetch, is_id, new_id
+
+_SHOWN: Final = 400
+"""Characters of a name that a document's own name begins with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,8 +27,9 @@ class File:
 
     @property
     def source(self) -> str:
-        """Names the document that is made of it: files may have the same name."""
-        return f"{self.filename} ({self.id})"
+        """Names the document that is made of it, on one line: files may have the same name."""
+        line = " ".join(self.filename.split())
+        return f"{line[:_SHOWN]} ({self.id})"
 
 
 class Files:
