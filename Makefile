@@ -124,6 +124,11 @@ bench-services: .services/agents/test.stamp .services/litellm/test.stamp .servic
 	.services/agents/bin/python services/agents/bench.py
 	.services/agents/bin/python services/agents/bench_ingest.py
 
+.PHONY: train-router
+train-router: setup ## Make the agents' router weights again, from the labelled requests: 2 minutes.
+	cd services/agents && $(abspath $(VENV))/bin/uv run --no-project --python 3.11 --with-requirements requirements-train.txt \
+		python -m training.train
+
 .PHONY: bench-mesh
 bench-mesh: setup ## What the mesh costs and how fast it heals, in the lab that is up: make bench-mesh [PARTS="latency memory"].
 	@$(PY) -m lab.bench $(PARTS)
@@ -176,7 +181,7 @@ diagnose: $(VENV)/run.stamp ## Which services of a node are not healthy, and why
 
 .PHONY: lock
 lock: setup ## Compile the pinned, hashed requirements from their .in files.
-	@for name in requirements requirements-dev requirements-go $(basename $(wildcard services/*/requirements.in services/*/requirements-test.in tests/clients/pinned/*/requirements.in)); do \
+	@for name in requirements requirements-dev requirements-go $(basename $(wildcard services/*/requirements.in services/*/requirements-test.in services/*/requirements-train.in tests/clients/pinned/*/requirements.in)); do \
 		$(VENV)/bin/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header \
 			--no-emit-index-url --no-emit-find-links --python-version 3.11 $$name.in -o $$name.txt || exit 1; \
 	done

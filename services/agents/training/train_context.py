@@ -8,7 +8,7 @@ import numpy as np
 from mesh_agents.routing.linear import Linear
 from mesh_agents.routing.router import Router
 from mesh_agents.routing.routes import Route
-from mesh_agents.routing.situation import Situation, Turn
+from mesh_agents.routing.situation import TURNS, Situation, Turn
 from scipy.optimize import minimize
 from sklearn.feature_extraction import DictVectorizer
 from sklearn.model_selection import GroupKFold
@@ -62,7 +62,7 @@ def new_topics(known: Sequence[Labelled]) -> list[Labelled]:
     for prompt, route in choose.sample(prompts, min(NEW_TOPICS, len(prompts))):
         talk = choose.choice(talks)
         turns = (*talk.turns[:-1], Turn(prompt, talk.turns[-1].answered))
-        found.append((Situation(turns=turns[-4:]), route))
+        found.append((Situation(turns=turns[-TURNS:]), route))
     return found
 
 

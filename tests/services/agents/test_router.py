@@ -2,6 +2,7 @@
 
 import re
 import sys
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from mesh_agents.routing.choice import wishes
 from mesh_agents.routing.features import LIMIT, excerpt
 from mesh_agents.routing.router import Router
 from mesh_agents.routing.routes import Route
-from mesh_agents.routing.situation import TURNS, Situation
+from mesh_agents.routing.situation import EARLIER, TURNS, Situation, Turn
 from mesh_agents.routing.wordpiece import MOST, pieces
 from training import corpus, measure, situations
 
@@ -151,6 +152,16 @@ def test_the_work_of_a_decision_is_bounded(router: Router, prompt: str) -> None:
     half = LIMIT // 2
     other = prompt[:half] + "Prove that lying is wrong, after Kant. " * 200 + prompt[-half:]
     assert router.decide(other).route == router.decide(prompt).route, "the middle of a long paste decides nothing"
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=[text[:4] for text in HOSTILE])
+def test_so_is_that_of_a_long_conversation(router: Router, text: str) -> None:
+    asked = Situation(turns=tuple(Turn(text, text) for _ in range(TURNS)), rules=text, pictures=1)
+    assert all(len(turn.text) <= EARLIER + 1 for turn in asked.at(TURNS - 1).turns)
+    half = LIMIT // 2
+    middle = "Prove that lying is wrong, after Kant. " * 200
+    other = replace(asked, turns=(*asked.turns[:-1], Turn(text[:half] + middle + text[-half:], text)))
+    assert router.decide(other).route == router.decide(asked).route
 
 
 @pytest.mark.parametrize("prompt", ["", " ", "\0", "🦑" * 50, "ẞ" * 5000])

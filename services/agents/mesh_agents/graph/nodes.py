@@ -16,6 +16,7 @@ from mesh_agents.graph.effects import Effects
 from mesh_agents.graph.monitor import fingerprint, verdict
 from mesh_agents.graph.speaker import Speaker, Spoken
 from mesh_agents.graph.state import Note, RunState, Step, Usage
+from mesh_agents.routing.abilities import TOOLS
 from mesh_agents.routing.choice import choose
 from mesh_agents.routing.router import Router
 from mesh_agents.routing.routes import MODELS, Route
@@ -56,7 +57,10 @@ class Nodes:
         """Router: by which route, and why. Everything but `multi_step` is a plan of one step."""
         request = prompts.request_text(state["messages"])
         asked = Situation.of(state["messages"])
-        decision = choose(self._router, asked, state.get("forced_route"), state.get("forced_model"))
+        # A worker reads what is attached, and makes a picture, with tools.
+        tools = bool(attachments(state["messages"])) or prompts.wants_image(request)
+        needs = frozenset({TOOLS} if tools else ())
+        decision = choose(self._router, asked, state.get("forced_route"), state.get("forced_model"), needs)
         plan: list[Step] = []
         if decision.route is not Route.MULTI_STEP:
             worker = _WORKER_OF.get(decision.route, "analyzer")

@@ -13,13 +13,13 @@ _WORD: Final = re.compile(r"\w+")
 _NO_WORD: Final = re.compile(r"\S{80,}")
 
 
-def excerpt(prompt: str) -> str:
-    """The part of a prompt that decides: a long paste has its request before or behind it.
+def excerpt(prompt: str, limit: int = LIMIT) -> str:
+    """The part of a prompt that decides, of `limit` characters: a long paste has its request before or behind it.
 
     What is longer than any word, keys and encoded data, is shortened: searching it costs its length squared.
     """
-    if len(prompt) > LIMIT:
-        prompt = f"{prompt[: LIMIT // 2]}\n{prompt[-LIMIT // 2 :]}"
+    if len(prompt) > limit:
+        prompt = f"{prompt[: limit // 2]}\n{prompt[-limit // 2 :]}"
     return _NO_WORD.sub(lambda found: found.group()[:40], prompt)
 
 

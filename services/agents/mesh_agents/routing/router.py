@@ -17,10 +17,12 @@ from mesh_agents.routing.context import context_features
 from mesh_agents.routing.features import excerpt, features
 from mesh_agents.routing.linear import Linear, Scores, shares_of_one
 from mesh_agents.routing.routes import MODELS, Route
-from mesh_agents.routing.situation import Situation, Turn
+from mesh_agents.routing.situation import EARLIER, Situation, Turn
 from mesh_agents.routing.wordpiece import pieces
 
 _FOLDER: Final = resources.files(__package__)
+JOINED: Final = 200
+"""Characters up to which a turn is also read together with the one before."""
 CLEAR: Final = 0.5
 """Probability from which a decision counts as clear."""
 
@@ -126,8 +128,13 @@ class Router:
 
     def situation_features(self, situation: Situation, before: Scores | None) -> dict[str, float]:
         """What is weighed of a conversation; `before` are the probabilities of the turn before its last."""
-        words = self._logs(situation.turns[-1].text)
-        joined = self._logs(" ".join(turn.text for turn in situation.turns[-2:])) if before else None
+        last = situation.turns[-1].text
+        words = self._logs(last)
+        joined = None
+        if before is not None:
+            # What is long stands alone.
+            together = f"{excerpt(situation.turns[-2].text, EARLIER)} {last}" if len(last) <= JOINED else last
+            joined = self._logs(together) if together != last else words
         return context_features(situation, words, before, joined)
 
     def _logs(self, prompt: str) -> Scores:

@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from mesh_agents.attached.marks import attached_text, own_words, parts_of
+from mesh_agents.routing.features import excerpt
 
-TURNS: Final = 4
+TURNS: Final = 3
 """Of the user, the last ones; earlier ones say nothing about what is asked now."""
+EARLIER: Final = 300
+"""Characters that are looked at of a turn before the last. It bounds the time of a decision."""
 _RULES: Final = ("system", "developer")
 _ENDINGS: Final = (
     "py js jsx ts tsx c h cpp hpp cc rs go java kt kts swift scala rb php lua pl r sh bash ps1 sql html css scss vue "
@@ -58,7 +61,10 @@ class Situation:
         """As it was at the user's turn `number`, from 1; of attachments only those of the last turn are known."""
         if number == len(self.turns):
             return self
-        return Situation(turns=self.turns[:number], rules=self.rules)
+        turns = tuple(
+            Turn(excerpt(turn.text, EARLIER), excerpt(turn.answered, EARLIER)) for turn in self.turns[:number]
+        )
+        return Situation(turns=turns, rules=self.rules)
 
     @classmethod
     def of(cls, messages: Sequence[Mapping[str, Any]]) -> "Situation":
