@@ -112,7 +112,6 @@ def test_one_base_url_serves_more_than_chat(user: User, path: str, body: dict[st
 
 
 def test_a_response_is_kept_for_the_one_who_asked_and_can_be_named_later(user: User) -> None:
-    """Its id is long and ends in signs of equality: the edge's rules must let it pass in a path too."""
     status, _, text = user.ask("/v1/responses", {"model": "gpt-4o", "input": "Say hello."})
     assert status == 200, text
     first = json.loads(text)["id"]

@@ -167,6 +167,7 @@ def test_tokens_are_counted_without_an_answer_of_the_provider(
 @pytest.mark.parametrize(
     "change",
     [
+        {"messages": [{"role": "user", "content": "x"}], "model": [None]},
         {"messages": []},
         {"messages": "x"},
         {"messages": [5]},
