@@ -39,7 +39,12 @@ WAYS: Final = (
     Way(
         name="model-api",
         url=LITELLM,
-        paths=("~/v1/embeddings$", "~/v1/messages$", "~/v1/messages/count_tokens$", "~/v1/responses$"),
+        paths=(
+            "~/v1/embeddings$",
+            "~/v1/messages$",
+            "~/v1/messages/count_tokens$",
+            "~/v1/responses(?:/[^/]+(?:/input_items)?)?$",
+        ),
     ),
     Way(name="audio", url=WHISPER, paths=("~/v1/audio/(?:transcriptions|translations|speech)$",)),
     Way(name="models", url=LITELLM, paths=("/models",), strip=True),

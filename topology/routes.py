@@ -35,6 +35,7 @@ MODELS: Final = (
     "POST /v1/messages",
     "POST /v1/messages/count_tokens",
     "POST /v1/responses",
+    "GET,DELETE /v1/responses/",
     "GET /v1/models",
     "GET /v1/models/",
 )

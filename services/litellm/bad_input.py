@@ -132,6 +132,8 @@ def check_count(data: Mapping[str, Any]) -> None:
         ProxyException: it is no request of Anthropic's.
 
     """
+    if not isinstance(data.get("model"), str):
+        raise refuse("'model' must be a string", "model")
     check_messages(data.get("messages"))
     system = data.get("system")
     parts = isinstance(system, list) and all(isinstance(part, dict) for part in system)

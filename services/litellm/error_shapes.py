@@ -32,6 +32,7 @@ _REFUSED_US: Final = re.compile(
     r"litellm\.(?:AuthenticationError|PermissionDeniedError|NotFoundError|BadGatewayError)|^AuthenticationError:"
 )
 """A provider's word on the platform's key or on the configured model: nothing that the caller could change."""
+_TOO_LONG: Final = "ContextWindowExceededError"
 _LATE: Final = re.compile(r"^litellm\.Timeout")
 _KEPT: Final = frozenset({"invalid_request_error", "budget_exceeded", "rate_limit_error", "insufficient_quota"})
 _ANTHROPIC_TYPES: Final[Mapping[int, str]] = {
@@ -114,8 +115,11 @@ def shaped(status: int, error: Mapping[str, Any], *, anthropic: bool) -> dict[st
         kind = "api_error"
     elif kind not in _KEPT:
         kind = "rate_limit_error" if status == HTTPStatus.TOO_MANY_REQUESTS else "invalid_request_error"
-    code = {401: "invalid_api_key", 404: "model_not_found" if error.get("param") == "model" else "not_found"}
     param = error.get("param")
+    code = {401: "invalid_api_key", 404: "model_not_found" if param == "model" else "not_found"}
+    if _TOO_LONG in str(error.get("message")):
+        # Clients shorten the conversation and ask again.
+        code[status] = "context_length_exceeded"
     return {
         "error": {
             "message": words,

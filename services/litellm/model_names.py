@@ -138,10 +138,10 @@ async def token_counter(request: TokenCountRequest, call_endpoint: bool = False)
     """
     check_model(request.model)
     check_chat(request.model)
-    if call_endpoint:
-        with contextlib.suppress(TimeoutError):
-            return await asyncio.wait_for(_count(request=request, call_endpoint=True), COUNT_SECONDS)
     try:
+        if call_endpoint:
+            with contextlib.suppress(TimeoutError):
+                return await asyncio.wait_for(_count(request=request, call_endpoint=True), COUNT_SECONDS)
         return await _count(request=request, call_endpoint=False)
     except (TypeError, ValueError, LookupError, AttributeError) as error:
         words = f"the messages cannot be read: {str(error)[:200]}"

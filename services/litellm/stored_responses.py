@@ -13,6 +13,7 @@ import json
 import re
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from http import HTTPStatus
 from typing import Any, Final
 
 import litellm
@@ -32,6 +33,7 @@ MAX_TURNS: Final = 200
 _PREFIX: Final = "litellm:responses:"
 """Redis lets the proxy's user have keys of this beginning."""
 _URI: Final = re.compile(rb'(?:^|[;,])URI="?([^;,"]+)')
+_LONG_ID: Final = re.compile(rb'"resp_[A-Za-z0-9_=-]{60,}"')
 _COMPLETED: Final = (b"event: response.completed", b"event: response.incomplete", b'data: {"type":"response.')
 _NOT_HERE: Final[Mapping[str, str]] = {
     "background": "responses are given at once, not in the background",
@@ -204,8 +206,7 @@ class Responses:
                 before = await store.conversation(previous) if previous is not None else []
             if isinstance(parsed["input"], list) or before:
                 parsed["input"] = [*before, *asked]
-            if keep is not False:
-                send = Keeping(send, store, asked, previous)
+            send = Keeping(send, None if keep is False else store, asked, previous)
         await self._inner(scope, receive, send)
 
     async def _known(self, scope: Message, send: Send) -> bool:
@@ -221,7 +222,7 @@ class Responses:
 
         asked = {**scope, "method": "GET", "path": "/v1/models", "raw_path": b"/v1/models", "query_string": b""}
         await self._inner(asked, nothing, taken)
-        if head and head[0]["status"] < 400:
+        if head and head[0]["status"] < HTTPStatus.BAD_REQUEST:
             return True
         for message in (*head, *body):
             await send(message)
@@ -268,36 +269,59 @@ async def _stored(store: Store, method: str, path: str, query: bytes) -> dict[st
 
 
 class Keeping:
-    """What is sent to the client, of which the whole response is kept before its last part is sent."""
+    """What is sent to the client, with a short id, and of which the whole response is kept before its end is sent.
 
-    def __init__(self, send: Send, store: Store, asked: list[Any], previous: str | None) -> None:
-        """To `send`; `asked`: the input's items, `previous`: the response that they follow."""
+    LiteLLM's ids are 500 random characters: too long for a path, and now and then an attack to the edge's rules.
+    """
+
+    def __init__(self, send: Send, store: Store | None, asked: list[Any], previous: str | None) -> None:
+        """To `send`; `store`: None: nothing is kept. `asked`: the input, `previous`: the response that it follows."""
         self._send = send
         self._store = store
         self._asked = asked
         self._previous = previous
-        self._status = 0
+        self._start: Message = {}
         self._events = False
         self._body = b""
+        self._names: tuple[bytes, bytes] | None = None
 
     async def __call__(self, message: Message) -> None:
         """Take the next part of an answer."""
         if message["type"] == "http.response.start":
-            self._status = message["status"]
+            self._start = message
             kind = next((value for name, value in message["headers"] if name == b"content-type"), b"")
             self._events = kind.startswith(b"text/event-stream")
-        elif self._status == 200:
-            part = message.get("body", b"")
-            if self._events:
-                if part.startswith(_COMPLETED):
-                    await self._keep(part.partition(b"data: ")[2])
-            elif len(self._body) <= MAX_BYTES:
-                self._body += part
-                if not message.get("more_body", False):
-                    await self._keep(self._body)
-        await self._send(message)
+            if self._events or message["status"] != HTTPStatus.OK:
+                await self._send(message)
+        elif self._start["status"] != HTTPStatus.OK:
+            await self._send(message)
+        elif self._events:
+            part = self._named(message.get("body", b""))
+            if part.startswith(_COMPLETED):
+                await self._keep(part.partition(b"data: ")[2])
+            await self._send({**message, "body": part})
+        else:
+            self._body += message.get("body", b"")
+            if not message.get("more_body", False):
+                await self._whole()
+
+    async def _whole(self) -> None:
+        body = self._named(self._body)
+        await self._keep(body)
+        headers = [header for header in self._start["headers"] if header[0] != b"content-length"]
+        headers.append((b"content-length", str(len(body)).encode()))
+        await self._send({**self._start, "headers": headers})
+        await self._send({"type": "http.response.body", "body": body})
+
+    def _named(self, part: bytes) -> bytes:
+        if self._names is None and (found := _LONG_ID.search(part)) is not None:
+            short = b'"resp_' + hashlib.sha256(found[0]).hexdigest()[:48].encode() + b'"'
+            self._names = (found[0], short)
+        return part if self._names is None else part.replace(*self._names)
 
     async def _keep(self, raw: bytes) -> None:
+        if self._store is None:
+            return
         try:
             told = orjson.loads(raw)
             if self._events:

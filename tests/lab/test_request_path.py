@@ -111,6 +111,20 @@ def test_one_base_url_serves_more_than_chat(user: User, path: str, body: dict[st
     assert status == 200, text
 
 
+def test_a_response_is_kept_for_the_one_who_asked_and_can_be_named_later(user: User) -> None:
+    status, _, text = user.ask("/v1/responses", {"model": "gpt-4o", "input": "Say hello."})
+    assert status == 200, text
+    first = json.loads(text)["id"]
+    status, _, text = user.ask("/v1/responses", {"model": "gpt-4o", "input": "Again.", "previous_response_id": first})
+    assert status == 200, text
+    status, _, text = user.ask(f"/v1/responses/{first}")
+    assert (status, json.loads(text)["id"]) == (200, first)
+    assert "Say hello." in user.ask(f"/v1/responses/{first}/input_items")[2]
+    assert user.ask(f"/v1/responses/{first}", None, "-X", "DELETE")[0] == 200
+    status, _, text = user.ask(f"/v1/responses/{first}")
+    assert (status, json.loads(text)["error"]["type"]) == (404, "invalid_request_error")
+
+
 @pytest.mark.parametrize(
     ("path", "options", "key", "error"),
     [

@@ -250,7 +250,10 @@ SERVED = {
         "chat/completions", "models", "models/vllm_local", "images/generations", "files", "files/file-1/content",
         "vector_stores", "vector_stores/vs_1/search", "documents", "documents/1", "search", "runs", "runs/1/cancel",
     ),
-    "model-api": ("embeddings", "messages", "messages/count_tokens", "responses"),
+    "model-api": (
+        "embeddings", "messages", "messages/count_tokens", "responses", "responses/resp_1",
+        "responses/resp_1/input_items",
+    ),
     "audio": ("audio/transcriptions", "audio/translations", "audio/speech"),
 }  # fmt: skip
 
@@ -261,11 +264,19 @@ def test_one_base_url_serves_them_all(way: str, path: str) -> None:
     assert services()[way]["routes"][0]["strip_path"] is False
 
 
-@pytest.mark.parametrize("path", [
-        "assistants", "batches", "moderations", "embeddings/x", "responses/resp_1", "audio", "messages/batches",
+@pytest.mark.parametrize(
+    "path",
+    [
+        "assistants",
+        "batches",
+        "moderations",
+        "embeddings/x",
+        "responses/r/cancel",
+        "audio",
+        "messages/batches",
         "complete",
     ],
-)  # fmt: skip
+)
 def test_the_agents_say_what_is_not_served(path: str) -> None:
     assert way_of(f"/v1/{path}") == "agents"
 
@@ -289,7 +300,8 @@ def test_what_is_sent_to_the_model_proxy_and_to_speech_is_what_their_proxies_all
     """Else a client would get a refusal of the mesh for a path that Kong advertises."""
     calls = {call.to: call.routes for call in next(s for s in SERVICES if s.name == "kong").calls}
     for path in SERVED["model-api"]:
-        assert f"POST /v1/{path}" in calls["litellm"]
+        allowed = "GET,DELETE /v1/responses/" if path.startswith("responses/") else f"POST /v1/{path}"
+        assert allowed in calls["litellm"]
     assert calls["whisper"] == ("GET,POST /v1/",)
 
 

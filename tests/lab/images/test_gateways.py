@@ -157,7 +157,9 @@ def test_kong_tells_of_a_service_that_is_away(serve: Serve, config: dict[str, An
         ("/v1/embeddings", "litellm"),
         ("/v1/messages/count_tokens", "litellm"),
         ("/v1/responses", "litellm"),
-        ("/v1/responses/resp_1", "langgraph"),
+        ("/v1/responses/resp_1", "litellm"),
+        ("/v1/responses/resp_1/input_items", "litellm"),
+        ("/v1/responses/resp_1/cancel", "langgraph"),
         ("/v1/audio/speech", "whisper"),
     ],
 )

@@ -163,7 +163,7 @@ class Proxy:
 
     def wait(self) -> None:
         try:
-            wait_until(self._ready, seconds=240, what="LiteLLM's start")
+            wait_until(self._ready, seconds=600, what="LiteLLM's start")
         except (TimeoutError, AssertionError) as error:
             raise RuntimeError(self.log()[-4000:]) from error
 

@@ -48,6 +48,16 @@ def test_what_providers_do_in_openai_s_shape(
     assert INSIDE.search(error.response.text) is None, error.response.text
 
 
+def test_a_conversation_that_is_too_long_for_all_is_told_by_openai_s_code(
+    world: World, client: openai.OpenAI, prompt: str
+) -> None:
+    world.script.faults = dict.fromkeys(ALL, "context")
+    with pytest.raises(openai.BadRequestError) as found:
+        chat(client, prompt, False)
+    assert found.value.code == "context_length_exceeded"
+    assert "too long" in found.value.message or "maximum context" in found.value.message
+
+
 @pytest.mark.parametrize("name", ["claude_sonnet", "vllm_local"])
 @pytest.mark.parametrize("fault", STATUS, ids=str)
 def test_what_providers_do_in_anthropic_s_shape(

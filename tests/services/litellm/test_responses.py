@@ -1,6 +1,7 @@
 """OpenAI's Responses API through the official client: plain and streamed, stored, with tools, pictures and schemas."""
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -66,6 +67,7 @@ def test_an_answer_with_instructions(world: World, client: openai.OpenAI, prompt
     response = made(client, stream, model=name, input=prompt, instructions="be brief")
     assert response.output_text.startswith(MODELS[name])
     assert response.status == "completed"
+    assert re.fullmatch("resp_[0-9a-f]{48}", response.id)
     assert response.usage is not None
     assert (response.usage.input_tokens, response.usage.output_tokens) == (1000, 100)
     assert said(world) == [("system", "be brief"), ("user", prompt)]

@@ -166,7 +166,16 @@ def test_tokens_are_counted_without_an_answer_of_the_provider(
 
 @pytest.mark.parametrize(
     "change",
-    [{"messages": []}, {"messages": "x"}, {"messages": [5]}, {"messages": [{"role": "boss", "content": "x"}]}],
+    [
+        {"messages": [{"role": "user", "content": "x"}], "model": [None]},
+        {"messages": []},
+        {"messages": "x"},
+        {"messages": [5]},
+        {"messages": [{"role": "boss", "content": "x"}]},
+        {"messages": [{"role": "user", "content": [{"type": {}}]}]},
+        {"messages": [{"role": "user", "content": "x"}], "system": [{"type": {}}]},
+        {"messages": [{"role": "user", "content": "x"}], "system": 5},
+    ],
     ids=json.dumps,
 )
 def test_what_cannot_be_counted(world: World, claude: anthropic.Anthropic, change: dict[str, Any]) -> None:
