@@ -136,6 +136,12 @@ class Registry:
             f"{_FOUND} WHERE tenant = %s AND id > %s ORDER BY id LIMIT %s", tenant, after or uuid.UUID(int=0), limit
         )
 
+    async def tenants(self) -> list[str]:
+        """Everybody who has documents."""
+        async with connection(self._pool) as held:
+            rows = await (await held.execute("SELECT DISTINCT tenant FROM documents ORDER BY tenant")).fetchall()
+        return [row["tenant"] for row in rows]
+
     async def reading(self, tenant: str, source: str, name: str, **fields: Any) -> None:
         """Note that a document is being read; what is known of an earlier content stays. `fields`: as of `begin`."""
         await self._query(
