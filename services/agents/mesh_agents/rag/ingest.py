@@ -146,10 +146,9 @@ class Ingester:
             look = await self._reader.look(content, filename)
             return await self._store_pieces(sent, look, await self._pieces(sent, look), before, still)
 
-    async def give_up(self, tenant: str, source: str, content_hash: str, error: dict[str, Any]) -> None:
-        """Note that what `accept` kept cannot be taken in."""
-        document = document_id(tenant, source)
-        await self._registry.failed(document, error)
+    async def give_up(self, document: uuid.UUID, run: uuid.UUID, content_hash: str, error: dict[str, Any]) -> None:
+        """Note that `run` cannot take in what `accept` kept."""
+        await self._registry.failed(document, run, error)
         await self._texts.drop_file(document, content_hash)
 
     async def tidy(self) -> None:

@@ -81,7 +81,7 @@ class DocumentJobs:
                 raise _lost()
         except ApiError as error:
             told = error.envelope()["error"]
-            await self._ingester.give_up(run.tenant, asked["source"], asked["content_hash"], told)
+            await self._ingester.give_up(document, run.id, asked["content_hash"], told)
             raise
         return {"document": str(document), "outcome": done.outcome, "chunks": done.document.chunks}
 

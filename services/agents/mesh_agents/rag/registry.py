@@ -181,13 +181,14 @@ class Registry:
         """Note how far an ingest is."""
         await self._query("UPDATE documents SET progress = %s WHERE id = %s RETURNING *", Jsonb(done), document)
 
-    async def failed(self, document: uuid.UUID, error: dict[str, Any]) -> None:
-        """Note why an ingest broke off that nobody waits for."""
+    async def failed(self, document: uuid.UUID, run: uuid.UUID, error: dict[str, Any]) -> None:
+        """Note why the ingest by `run` broke off; not, where another request or run has the document by now."""
         await self._query(
             "UPDATE documents SET error = %s, progress = NULL, updated_at = now()"
-            " WHERE id = %s AND status = 'ingesting' RETURNING *",
+            " WHERE id = %s AND run = %s AND status = 'ingesting' RETURNING *",
             Jsonb(error),
             document,
+            run,
         )
 
     async def begin(self, tenant: str, source: str, **fields: Any) -> None:
