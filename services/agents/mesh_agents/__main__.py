@@ -1,4 +1,4 @@
-"""`python -m mesh_agents [serve | api | worker | openapi]`.
+"""`python -m mesh_agents [serve | api | worker | openapi | reindex]`.
 
 `serve`, the default, is what the container runs: the API in `AGENTS_API_PROCESSES` and `AGENTS_WORKERS` workers, each a
 process of its own. One that dies is started again; its runs go on elsewhere from their checkpoints.
@@ -87,6 +87,23 @@ async def _one(role: str, environment: Mapping[str, str], stop: asyncio.Event) -
         await asyncio.wait({stopped}, timeout=_RESTART_SECONDS)
 
 
+def _reindex(settings: Settings) -> None:
+    """Have the chunks of all tenants' documents made anew that are not all there; for operators, after a restore."""
+    from mesh_agents.parts import make_parts
+    from mesh_agents.rag.jobs import REINDEX
+
+    async def start() -> None:
+        async with make_parts(settings) as parts:
+            for tenant in await parts.registry.tenants():
+                run = await parts.runs.open_job(tenant, REINDEX)
+                # The workers' sweep queues it.
+                run = run or await parts.runs.start_job(tenant, REINDEX, {"only_missing": True}, settings)
+                await parts.runs.unqueued(run.id)
+                print(f"{tenant}: run {run.id}")
+
+    asyncio.run(start())
+
+
 def _openapi(settings: Settings) -> None:
     from mesh_agents.api.app import make_app
 
@@ -98,6 +115,7 @@ _ROLES: Final[Mapping[str, Callable[[Settings], None]]] = {
     "api": _api,
     "worker": _worker,
     "openapi": _openapi,
+    "reindex": _reindex,
 }
 
 

@@ -45,6 +45,8 @@ class Settings(BaseSettings):
     litellm_url: str = "http://litellm:8081"
     qdrant_url: str = "http://qdrant:6333"
     embeddings_url: str = "http://embeddings:8001"
+    reranker_url: str = ""
+    """Where a reranking model is served as Text Embeddings Inference does it; "": passages are not reranked."""
     whisper_url: str = "http://whisper:8002"
     interpreter_url: str = "http://interpreter:8004"
     ocr_url: str = "http://ocr:8005"

@@ -38,6 +38,7 @@ STEPS: Final = Counter("agents_steps_total", "Steps of runs", ["node"])
 TOOL_CALLS: Final = Counter("agents_tool_calls_total", "Calls of tools", ["tool", "outcome"])
 INGESTED: Final = Counter("agents_ingested_total", "Documents ingested", ["outcome"])
 CHUNKS: Final = Counter("agents_ingested_chunks_total", "Chunks embedded and stored")
+RERANKED: Final = Counter("agents_reranked_total", "Searches whose passages were to be reranked", ["outcome"])
 WAITING: Final = Gauge("agents_runs_waiting", "Runs that wait for a worker", multiprocess_mode="mostrecent")
 
 

@@ -20,6 +20,7 @@ from mesh_agents.rag.ingest import Ingester
 from mesh_agents.rag.ocr import OcrClient
 from mesh_agents.rag.reader import DocumentReader
 from mesh_agents.rag.registry import Registry
+from mesh_agents.rag.rerank import Reranker
 from mesh_agents.rag.store import VectorStore
 from mesh_agents.rag.texts import Texts
 from mesh_agents.routing.abilities import Abilities
@@ -93,7 +94,7 @@ async def make_parts(
         reading = DocumentReader(OcrClient(settings, http))
         store = VectorStore(settings, writer, reader)
         registry, texts = Registry(pool), Texts(pool)
-        searcher = Searcher.make(settings, embedder, store)
+        searcher = Searcher.make(settings, embedder, store, Reranker(settings, http))
         ingester = Ingester(embedder, reading, store, registry, texts, settings.embedding_model)
         filing = Filing(pool, ingester, settings.lease_seconds, settings.max_files_mib_of_tenant << 20)
         stack.push_async_callback(filing.stop)

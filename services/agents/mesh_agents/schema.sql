@@ -36,7 +36,8 @@ CREATE TABLE IF NOT EXISTS document_texts (
 CREATE UNLOGGED TABLE IF NOT EXISTS document_files (
     document uuid PRIMARY KEY,
     content_hash text NOT NULL,
-    content bytea NOT NULL
+    content bytea NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now()
 );
 
 CREATE TABLE IF NOT EXISTS runs (

@@ -259,3 +259,17 @@ def test_while_a_reindex_goes_on_everything_is_found(
 def test_a_document_nobody_knows(mine: httpx.Client) -> None:
     answer = mine.get(f"/v1/documents/{uuid.uuid4()}")
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "document_not_found")
+
+
+def test_of_two_contents_the_later_is_there_in_the_end(mine: httpx.Client, with_server: dict[str, str]) -> None:
+    """Both accepted before a worker begins; the run of the first finds that it is not wanted, and does no harm."""
+    first = _send(mine, "An older text about ships.", "a.txt", wait="false")
+    second = _send(mine, made.LIGHTHOUSE, "a.txt", wait="false")
+    worker = Worker(with_server)
+    try:
+        assert ended(mine, {"id": first["run"]})["error"]["code"] == "document_lost"
+        assert ended(mine, {"id": second["run"]})["status"] == "succeeded"
+    finally:
+        worker.stop()
+    assert (_state(mine, second)["status"], _state(mine, second)["error"]) == ("ready", None)
+    assert [hit["text"] for hit in _found(mine)] == [made.LIGHTHOUSE]

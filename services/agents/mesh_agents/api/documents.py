@@ -169,15 +169,7 @@ async def reindex(parts: PartsDep, tenant: Tenant, asked: Reindex | None = None)
 
 async def _start(parts: Parts, tenant: str, job: str, request: dict[str, Any]) -> uuid.UUID:
     """Make and queue a run; its id."""
-    settings = parts.settings
-    run, _ = await parts.runs.create(
-        tenant,
-        {**request, "job": job},
-        not_before=None,
-        key=None,
-        most=settings.max_waiting_runs,
-        most_of_tenant=settings.max_waiting_runs_of_tenant,
-    )
+    run = await parts.runs.start_job(tenant, job, request, parts.settings)
     if not await parts.queue.put(run.id):
         await parts.runs.unqueued(run.id)
     return run.id

@@ -13,6 +13,7 @@ from mesh_agents.conversation.turns import Conversation
 from mesh_agents.graph.prompts import system, to_go_on, with_rules_of
 from mesh_agents.rag import words
 from mesh_agents.rag.embed import Embedder
+from mesh_agents.rag.rerank import Reranker
 from mesh_agents.rag.store import Passage, VectorStore
 
 NOTHING_FOUND: Final = "I found nothing relevant to this in the documents."
@@ -31,17 +32,21 @@ class Searcher:
 
     embedder: Embedder
     store: VectorStore
+    reranker: Reranker
     min_score: float
 
     @classmethod
-    def make(cls, settings: Settings, embedder: Embedder, store: VectorStore) -> "Searcher":
+    def make(cls, settings: Settings, embedder: Embedder, store: VectorStore, reranker: Reranker) -> "Searcher":
         """With the configured threshold of relevance."""
-        return cls(embedder, store, settings.min_score)
+        return cls(embedder, store, reranker, settings.min_score)
 
     async def search(self, tenant: str, query: str, limit: int = 6) -> list[Passage]:
         """The relevant passages, best first; none when nothing is similar enough or holds what is named."""
         vector = (await self.embedder.embed([query]))[0]
-        return await self.store.search(tenant, vector, words.of_query(query), limit, self.min_score, words.names(query))
+        depth = self.reranker.depth(limit)
+        asked, names = words.of_query(query), words.names(query)
+        found = await self.store.search(tenant, vector, asked, depth, self.min_score, names)
+        return await self.reranker.best(query, found, limit)
 
 
 def grounded(

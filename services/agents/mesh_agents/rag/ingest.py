@@ -146,6 +146,15 @@ class Ingester:
             look = await self._reader.look(content, filename)
             return await self._store_pieces(sent, look, await self._pieces(sent, look), before, still)
 
+    async def give_up(self, document: uuid.UUID, run: uuid.UUID, content_hash: str, error: dict[str, Any]) -> None:
+        """Note that `run` cannot take in what `accept` kept."""
+        await self._registry.failed(document, run, error)
+        await self._texts.drop_file(document, content_hash)
+
+    async def tidy(self) -> None:
+        """Forget what nobody waits for any more."""
+        await self._texts.forget_files()
+
     async def rebuild(self, tenant: str, document: uuid.UUID, *, only_missing: bool) -> str:
         """Make the chunks of a document anew from the text that is kept of it; what came of that.
 
@@ -189,6 +198,8 @@ class Ingester:
         removed = 0
         for name in await self._store.documents(tenant):
             document = uuid.UUID(name)
+            if await self._registry.find(tenant, document) is not None:
+                continue
             async with self._registry.exclusive(document):
                 if await self._registry.find(tenant, document) is None:
                     await self._store.delete(tenant, name)

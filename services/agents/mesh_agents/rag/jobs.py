@@ -80,7 +80,8 @@ class DocumentJobs:
                     return {"document": str(document), "outcome": "completed"}
                 raise _lost()
         except ApiError as error:
-            await self._registry.failed(document, error.envelope()["error"])
+            told = error.envelope()["error"]
+            await self._ingester.give_up(document, run.id, asked["content_hash"], told)
             raise
         return {"document": str(document), "outcome": done.outcome, "chunks": done.document.chunks}
 

@@ -136,6 +136,12 @@ class Registry:
             f"{_FOUND} WHERE tenant = %s AND id > %s ORDER BY id LIMIT %s", tenant, after or uuid.UUID(int=0), limit
         )
 
+    async def tenants(self) -> list[str]:
+        """Everybody who has documents."""
+        async with connection(self._pool) as held:
+            rows = await (await held.execute("SELECT DISTINCT tenant FROM documents ORDER BY tenant")).fetchall()
+        return [row["tenant"] for row in rows]
+
     async def reading(self, tenant: str, source: str, name: str, **fields: Any) -> None:
         """Note that a document is being read; what is known of an earlier content stays. `fields`: as of `begin`."""
         await self._query(
@@ -175,13 +181,14 @@ class Registry:
         """Note how far an ingest is."""
         await self._query("UPDATE documents SET progress = %s WHERE id = %s RETURNING *", Jsonb(done), document)
 
-    async def failed(self, document: uuid.UUID, error: dict[str, Any]) -> None:
-        """Note why an ingest broke off that nobody waits for."""
+    async def failed(self, document: uuid.UUID, run: uuid.UUID, error: dict[str, Any]) -> None:
+        """Note why the ingest by `run` broke off; not, where another request or run has the document by now."""
         await self._query(
             "UPDATE documents SET error = %s, progress = NULL, updated_at = now()"
-            " WHERE id = %s AND status = 'ingesting' RETURNING *",
+            " WHERE id = %s AND run = %s AND status = 'ingesting' RETURNING *",
             Jsonb(error),
             document,
+            run,
         )
 
     async def begin(self, tenant: str, source: str, **fields: Any) -> None:

@@ -49,7 +49,7 @@ class Texts:
             await held.execute(
                 "INSERT INTO document_files (document, content_hash, content) VALUES (%s, %s, %s)"
                 " ON CONFLICT (document) DO UPDATE"
-                " SET content_hash = EXCLUDED.content_hash, content = EXCLUDED.content",
+                " SET content_hash = EXCLUDED.content_hash, content = EXCLUDED.content, created_at = now()",
                 (document, content_hash, content),
             )
 
@@ -61,6 +61,15 @@ class Texts:
             )
             row = await cursor.fetchone()
         return bytes(row["content"]) if row else None
+
+    async def forget_files(self) -> None:
+        """Forget files that no run waits for: it was cancelled, or has failed without a word."""
+        async with connection(self._pool) as held:
+            await held.execute(
+                "DELETE FROM document_files WHERE created_at < now() - interval '1 hour' AND NOT EXISTS (SELECT 1 FROM"
+                " documents JOIN runs ON runs.id = documents.run WHERE documents.id = document_files.document"
+                " AND runs.status IN ('waiting', 'queued', 'running'))"
+            )
 
     async def drop_file(self, document: uuid.UUID, content_hash: str) -> None:
         """Forget a file."""

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from psycopg.types.json import Jsonb
 
+from mesh_agents.config import Settings
 from mesh_agents.db import Pool, connection
 from mesh_agents.errors import ApiError
 
@@ -238,6 +239,23 @@ class RunStore:
             )
             row = await cursor.fetchone()
         return row["data"] if row else None
+
+    async def start_job(self, tenant: str, job: str, request: dict[str, Any], settings: Settings) -> Run:
+        """A new run that is a job and no conversation.
+
+        Raises:
+            QueueFullError: as `create`.
+
+        """
+        run, _ = await self.create(
+            tenant,
+            {**request, "job": job},
+            not_before=None,
+            key=None,
+            most=settings.max_waiting_runs,
+            most_of_tenant=settings.max_waiting_runs_of_tenant,
+        )
+        return run
 
     async def open_job(self, tenant: str, job: str) -> Run | None:
         """A tenant's run of a kind of job that has not ended."""

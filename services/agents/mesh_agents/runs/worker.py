@@ -108,6 +108,7 @@ async def _sweep(parts: Parts, every: float) -> None:
                 _LOG.info("old runs forgotten", extra={"count": gone})
             parts.filing.kick()
             await parts.filing.forget_expired()
+            await parts.ingester.tidy()
         except (ApiError, RedisError, OSError):
             _LOG.warning("the sweep failed; it is tried again", exc_info=True)
         await asyncio.sleep(every)

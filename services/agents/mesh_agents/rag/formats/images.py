@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from io import BytesIO
 from typing import Final
 
-import pi_heif  # type: ignore[import-untyped]
 from PIL import Image, UnidentifiedImageError
 
 from mesh_agents.rag import parse
@@ -20,7 +19,6 @@ _FORMATS: Final = {parse.Kind.WEBP: ("WEBP",), parse.Kind.TIFF: ("TIFF",), parse
 _BROKEN: Final = (OSError, ValueError, SyntaxError, EOFError, UnidentifiedImageError, KeyError, TypeError, IndexError)
 """What Pillow raises on pictures that are broken."""
 
-pi_heif.register_heif_opener()
 Image.MAX_IMAGE_PIXELS = None
 """Ours is checked, and refused by name."""
 
@@ -35,7 +33,7 @@ def pages(content: bytes, kind: parse.Kind) -> int:
     if kind in _AS_THEY_ARE:
         return 1
     try:
-        with Image.open(BytesIO(content), formats=_FORMATS[kind]) as image:
+        with _opened(content, kind) as image:
             parse.check_pixels(image.width, image.height, _DECODED)
             if kind is not parse.Kind.TIFF:
                 return 1
@@ -55,7 +53,7 @@ def read(content: bytes, kind: parse.Kind, first: int, last: int) -> Iterator[Sc
         yield Scan(content, kind)
         return
     try:
-        with Image.open(BytesIO(content), formats=_FORMATS[kind]) as image:
+        with _opened(content, kind) as image:
             for number in range(first, last):
                 if kind is parse.Kind.TIFF:
                     image.seek(number)
@@ -63,6 +61,14 @@ def read(content: bytes, kind: parse.Kind, first: int, last: int) -> Iterator[Sc
                 yield Scan(_png(image), parse.Kind.PNG)
     except _BROKEN as error:
         raise parse.unreadable("the picture is damaged") from error
+
+
+def _opened(content: bytes, kind: parse.Kind) -> Image.Image:
+    if kind is parse.Kind.HEIC:
+        from pi_heif import register_heif_opener  # type: ignore[import-untyped]
+
+        register_heif_opener()
+    return Image.open(BytesIO(content), formats=_FORMATS[kind])
 
 
 def _png(image: Image.Image) -> bytes:
