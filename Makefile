@@ -183,7 +183,8 @@ diagnose: $(VENV)/run.stamp ## Which services of a node are not healthy, and why
 lock: setup ## Compile the pinned, hashed requirements from their .in files.
 	@for name in requirements requirements-dev requirements-go $(basename $(wildcard services/*/requirements.in services/*/requirements-test.in services/*/requirements-train.in tests/clients/pinned/*/requirements.in)); do \
 		$(VENV)/bin/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header \
-			--no-emit-index-url --no-emit-find-links --python-version 3.11 $$name.in -o $$name.txt || exit 1; \
+			--no-emit-index-url --no-emit-find-links --python-version 3.11 \
+			$$(ls $${name%/*}/overrides.txt 2>/dev/null | sed 's/^/--override /') $$name.in -o $$name.txt || exit 1; \
 	done
 	@for lock in tests/clients/pinned/*/package.json; do \
 		npm --prefix "$${lock%/*}" install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts --no-audit --no-fund || exit 1; \

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from tests.clients.table import CLIENTS, FEATURES, FURTHER, NOT_TRIED, Client
+from tests.clients.table import CLIENTS, FEATURES, FURTHER, Client
 
 TITLES: Final = {**FEATURES, **FURTHER}
 
@@ -48,9 +48,6 @@ def _reasons() -> Iterable[str]:
             title = f"{TITLES[feature]}: refused with a sentence that says what to do (`{words}`)"
             lines.setdefault(title, []).append(client.title)
     yield "".join(f"- {why} ({', '.join(clients)}).\n" for why, clients in lines.items())
-    if NOT_TRIED:
-        yield "Not tried:\n"
-        yield "".join(f"- {name}: {why}\n" for name, why in NOT_TRIED.items())
 
 
 def _about(client: Client) -> str:

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs one client of tests/clients/pinned into .clients: install.sh PYTHON NAME.
-# What an earlier version left is removed. No package's own scripts run.
+# What an earlier version left is removed. No package's own scripts run, and nothing is installed that the lock lacks.
 set -eu
 python=$1
 name=$2
@@ -15,7 +15,8 @@ echo "set-up: the client $name"
 rm -rf "$folder"
 if [ -f "$pinned/$name/requirements.txt" ]; then
 	.venv/bin/uv venv --quiet --python "$python" "$folder"
-	.venv/bin/uv pip install --quiet --python "$folder/bin/python" --require-hashes --only-binary :all: -r "$pinned/$name/requirements.txt"
+	.venv/bin/uv pip install --quiet --python "$folder/bin/python" --require-hashes --no-deps --only-binary :all: \
+		-r "$pinned/$name/requirements.txt"
 	exit 0
 fi
 mkdir -p "$folder"

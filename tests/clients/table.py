@@ -295,6 +295,32 @@ aider --model openai/claude_sonnet --weak-model openai/vllm_local --model-metada
         ),
     ),
     Client(
+        name="open-webui",
+        title="Open WebUI",
+        package="open-webui",
+        program="open_webui.py",
+        works=("models", "chat", "stream", "tools", "embeddings", "picture", "documents", "wrong_key", "images"),
+        absent={
+            "structured": "its page asks for none",
+            "unknown_model": "it offers those that are listed",
+        },
+        language="sh",
+        settings="""\
+export OPENAI_API_BASE_URL=https://DOMAIN/v1 OPENAI_API_KEY=$KEY ENABLE_OLLAMA_API=false
+export RAG_EMBEDDING_ENGINE=openai RAG_EMBEDDING_MODEL=local_bge RAG_EMBEDDING_BATCH_SIZE=100 \
+  RAG_OPENAI_API_BASE_URL=https://DOMAIN/v1 RAG_OPENAI_API_KEY=$KEY
+export ENABLE_IMAGE_GENERATION=true IMAGE_GENERATION_ENGINE=openai IMAGE_GENERATION_MODEL=gpt-image-1 \
+  IMAGES_OPENAI_API_BASE_URL=https://DOMAIN/v1 IMAGES_OPENAI_API_KEY=$KEY
+""",
+        quirks=(
+            "With `RAG_EMBEDDING_BATCH_SIZE` at its default of 1, a large file is more requests than the gateway lets "
+            "through in a minute.",
+            "Files that are given to its page are its own, and not among the documents that `search` answers from.",
+            "Speech and transcription take the same settings with `AUDIO_TTS_` and `AUDIO_STT_` before their names, "
+            "and `ffmpeg` beside it, which the lab lacks.",
+        ),
+    ),
+    Client(
         name="n8n",
         title="n8n",
         package="n8n",
@@ -334,8 +360,3 @@ curl https://DOMAIN/v1/chat/completions -H @key -H 'Content-Type: application/js
         ),
     ),
 )
-NOT_TRIED: Final[Mapping[str, str]] = {
-    "Open WebUI": "its package takes 6 GB on disk, most of it a build of torch for NVIDIA's cards, and a minute to "
-    "start. By its documents it wants `OPENAI_API_BASE_URL=https://DOMAIN/v1` and `OPENAI_API_KEY`",
-}
-"""Clients that are not in the matrix -> why."""

@@ -24,7 +24,7 @@ def test_every_cell_works_or_says_why_not(client: Client) -> None:
 @pytest.mark.parametrize("client", PROGRAMMED, ids=lambda client: client.name)
 def test_its_program_tries_what_the_table_expects(client: Client) -> None:
     source = (PROGRAMS / client.program).read_text()
-    tried = set(re.findall(r'^        "(\w+)": \1,$|^  async (\w+)\(\) \{$', source, re.MULTILINE))
+    tried = set(re.findall(r'^ +"(\w+)": (?:page\.)?\1,$|^  async (\w+)\(\) \{$', source, re.MULTILINE))
     assert {python or node for python, node in tried} == set(client.expected())
 
 
