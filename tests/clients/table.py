@@ -195,8 +195,13 @@ embeddings = OpenAIEmbeddings(
         language="python",
         settings="""\
 llm = OpenAILike(
-    model="auto", api_base="https://DOMAIN/v1", api_key=KEY, context_window=16384,
-    is_chat_model=True, is_function_calling_model=True, should_use_structured_outputs=True,
+    model="auto",
+    api_base="https://DOMAIN/v1",
+    api_key=KEY,
+    context_window=16384,
+    is_chat_model=True,
+    is_function_calling_model=True,
+    should_use_structured_outputs=True,
 )
 embedding = OpenAILikeEmbedding(model_name="local_bge", api_base="https://DOMAIN/v1", api_key=KEY)
 """,
