@@ -126,7 +126,7 @@ local function run(asked)
     functions[asked.name] = result
     result()
   end
-  if asked.phase == "body_filter" and asked.body then contexts[asked.id] = nil end
+  if asked.last then contexts[asked.id] = nil end
 end
 for line in lines() do
   local ok, wrong = pcall(function() run(loadstring("return " .. line)()) end)
@@ -181,8 +181,8 @@ class Functions:
         """Run functions of the phase `access`, which may change the body that the service gets."""
         for code in codes:
             asked = (
-                f"{{ name = {_string(code)}, phase = 'access', id = 0, path = {_string(path)}, buffer = {BUFFER}, "
-                f"sent = {_string(body)} }}"
+                f"{{ name = {_string(code)}, phase = 'access', id = 0, last = true, path = {_string(path)}, "
+                f"buffer = {BUFFER}, sent = {_string(body)} }}"
             )
             for word, *rest in self._ask(asked):
                 if word == "error":
@@ -196,16 +196,17 @@ class Functions:
             self._asked += 1
             number = self._asked
         headers = ", ".join(f"[{_string(k.lower())}] = {_string(v)}" for k, v in response.request_headers.items())
-        for phase in ANSWER:
+        steps = [(phase, name) for phase in ANSWER for name in names.get(phase, [])]
+        for step, (phase, name) in enumerate(steps, 1):
             body = ', body = ""' if phase == "body_filter" else ""
-            for name in names.get(phase, []):
-                asked = (
-                    f"{{ name = {_string(name)}, phase = {_string(phase)}, id = {number}, status = {response.status}, "
-                    f"path = {_string(response.path)}, method = {_string(response.method)}, "
-                    f"source = {_string(response.source)}, headers = {{ {headers} }}{body} }}"
-                )
-                for word, *rest in self._ask(asked):
-                    self._apply(word, rest, response)
+            last = ", last = true" if step == len(steps) else ""
+            asked = (
+                f"{{ name = {_string(name)}, phase = {_string(phase)}, id = {number}, status = {response.status}, "
+                f"path = {_string(response.path)}, method = {_string(response.method)}, "
+                f"source = {_string(response.source)}, headers = {{ {headers} }}{body}{last} }}"
+            )
+            for word, *rest in self._ask(asked):
+                self._apply(word, rest, response)
 
     @staticmethod
     def _apply(word: str, rest: list[bytes], response: Response) -> None:
