@@ -45,7 +45,7 @@ def _reasons() -> Iterable[str]:
         for feature, why in client.absent.items():
             lines.setdefault(f"{TITLES[feature]}: {why}", []).append(client.title)
         for feature, words in client.refused.items():
-            title = f"{TITLES[feature]}: refused with a sentence that says what to do (`{words}`)"
+            title = f"{TITLES[feature]}: refused, and the answer's words hold `{words}`"
             lines.setdefault(title, []).append(client.title)
     yield "".join(f"- {why} ({', '.join(clients)}).\n" for why, clients in lines.items())
 
