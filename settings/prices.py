@@ -18,10 +18,12 @@ class Price:
 KNOWN: Final[Mapping[str, Price]] = {
     "claude-haiku-4-5": Price(input_usd=1, output_usd=5),
     "claude-sonnet-4-5": Price(input_usd=3, output_usd=15),
+    "claude-sonnet-4-6": Price(input_usd=3, output_usd=15),
     "claude-opus-4-5": Price(input_usd=5, output_usd=25),
+    "claude-opus-4-6": Price(input_usd=5, output_usd=25),
     "mistralai/mixtral-8x22b-instruct": Price(input_usd=2, output_usd=6),
 }
-"""List prices of the default models."""
+"""List prices of the default models and of those that they replaced."""
 
 EXAMPLE: Final = {"inputUsd": 3, "outputUsd": 15}
 _FIELD: Final = number(0, 100_000, "US dollars for a million tokens", "3")

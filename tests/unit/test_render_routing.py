@@ -115,7 +115,7 @@ def test_timeouts_retries_and_rest_are_stated() -> None:
 
 
 def test_every_model_has_a_price_of_a_token() -> None:
-    own = {"claude-opus-4-5": {"inputUsd": 4, "outputUsd": 20}}
+    own = {"claude-opus-4-6": {"inputUsd": 4, "outputUsd": 20}}
     costs = {entry["model_name"]: entry["model_info"] for entry in litellm(prices=own)["model_list"]}
     by_million = {
         name: (cost["input_cost_per_token"] * 1e6, cost["output_cost_per_token"] * 1e6) for name, cost in costs.items()

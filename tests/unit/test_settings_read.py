@@ -65,14 +65,14 @@ def test_what_is_given_is_read() -> None:
 
 
 def test_a_given_price_comes_before_the_known_one() -> None:
-    assert settings().prices["claude-opus-4-5"].input_usd == 5
-    given = settings(prices={"claude-opus-4-5": {"inputUsd": 4, "outputUsd": 20}}).prices
-    assert (given["claude-opus-4-5"].input_usd, given["claude-sonnet-4-5"].output_usd) == (4, 15)
+    assert settings().prices["claude-opus-4-6"].input_usd == 5
+    given = settings(prices={"claude-opus-4-6": {"inputUsd": 4, "outputUsd": 20}}).prices
+    assert (given["claude-opus-4-6"].input_usd, given["claude-sonnet-4-6"].output_usd) == (4, 15)
 
 
 def test_a_given_name_of_a_model_comes_before_the_known_ones() -> None:
     known = settings().model_names
-    assert (known["gpt-*"], known["claude-opus-4-5"], known["BAAI/bge-m3"]) == (
+    assert (known["gpt-*"], known["claude-opus-4-6"], known["BAAI/bge-m3"]) == (
         "vllm_local",
         "claude_opus",
         "local_bge",

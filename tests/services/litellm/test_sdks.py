@@ -6,11 +6,13 @@ from typing import Any, get_args
 import anthropic
 import openai
 import pytest
+from anthropic._data import DEPRECATED_MODELS
 from openai.types import AudioModel
 from openai.types.audio import SpeechModel
 from pydantic import BaseModel
 
 from render.models import OPENAI_HEARS, OPENAI_SPEAKS
+from settings.model import Models
 from tests.services.litellm.conftest import World
 from tests.services.litellm.servers import SONNET, VLLM
 from tests.services.litellm.test_responses import PIXEL, SCHEMA
@@ -204,3 +206,9 @@ def test_vectors_as_the_clients_want_them(world: World, client: openai.OpenAI, p
 def test_openai_s_names_of_audio_models_are_those_of_the_client() -> None:
     assert set(OPENAI_HEARS) | {"gpt-4o-transcribe-diarize"} == set(get_args(AudioModel))
     assert set(OPENAI_SPEAKS) == set(get_args(SpeechModel))
+
+
+def test_no_default_model_is_about_to_end() -> None:
+    """Anthropic's client names the day on which a model ends; a bump of its version brings newer ones."""
+    assert DEPRECATED_MODELS
+    assert not {Models.claude_sonnet, Models.claude_opus, Models.claude_small} & set(DEPRECATED_MODELS)
