@@ -263,6 +263,10 @@ class Connection(BaseHTTPRequestHandler):
         self.send_header("Content-Type", answer.type)
         for name, value in answer.headers.items():
             self.send_header(name, value)
+        if answer.status in (204, 304):
+            # They have no body and tell no length (RFC 9110); Envoy takes another answer for a broken one.
+            self.end_headers()
+            return
         if blocks is None:
             piece = answer.piece()
             self.send_header("Content-Length", str(len(piece)))

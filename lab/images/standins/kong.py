@@ -254,7 +254,8 @@ class Proxy:
             raise Unreachable(502, "", message) from None
         headers = {k: v for k, v in response.getheaders() if k.lower() not in OWN}
         kind = response.getheader("content-type", "application/octet-stream")
-        if (length := response.getheader("content-length")) is not None and int(length) < 1 << 20:
+        length = "0" if response.status in (204, 304) else response.getheader("content-length")
+        if length is not None and int(length) < 1 << 20:
             body = response.read()
             connection.close()
             return Answer(body, response.status, kind, headers)

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,6 +29,7 @@ def upstream(serve: Serve) -> Client:
     """Tells what it was sent."""
     service = Service("upstream")
     service.fallback = lambda r: {"path": r.path, "query": dict(r.query), "headers": dict(r.headers), "n": len(r.body)}
+    service.route("DELETE", "/v1/nothing")(lambda _: Answer("", 204))
     service.route("GET", "/v1/stream")(lambda _: Answer(slowly(), type=EVENTS))
 
     def slowly() -> Iterator[bytes]:
@@ -141,6 +143,18 @@ def test_kong_wants_the_group(serve: Serve, config: dict[str, Any]) -> None:
 def test_kong_passes_a_stream_on(serve: Serve, config: dict[str, Any]) -> None:
     status, content, kind = gateway(serve, config).raw("GET", "/v1/stream", None, KEY)
     assert (status, kind, content) == (200, EVENTS, b"".join(events([1, 2])))
+
+
+def test_an_answer_without_a_body_has_none_behind_kong_either(serve: Serve, config: dict[str, Any]) -> None:
+    """Chunks of nothing, in a 204, are a broken answer to the proxy before it."""
+    port = gateway(serve, config).port
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        connection.sendall(b"DELETE /v1/nothing HTTP/1.1\r\nHost: x\r\napikey: owner\r\nConnection: close\r\n\r\n")
+        head, _, body = connection.makefile("rb").read().partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 204 ")
+    assert b"transfer-encoding" not in head.lower()
+    assert b"content-length" not in head.lower()
+    assert body == b""
 
 
 def test_kong_tells_of_a_service_that_is_away(serve: Serve, config: dict[str, Any]) -> None:
