@@ -129,10 +129,11 @@ FROM_EDGE: Final = _table(
 FROM_KONG: Final = _table(
     # To a client that asks before it sends the body (Expect: 100-continue).
     replace(TOO_LARGE, status=417),
+    # OpenAI's own first words: LiteLLM knows a wrong key by them (`exception_mapping_utils.py`), and aider through it.
     ClientError(
         401,
-        "There is no API key in this request, or one that this gateway does not know. Send your key as "
-        "'Authorization: Bearer KEY', or in the header x-api-key or apikey.",
+        "Incorrect API key provided, or none. Send a key that this gateway knows as 'Authorization: Bearer KEY', or in "
+        "the header x-api-key or apikey.",
         _INVALID,
         "invalid_api_key",
         "authentication_error",
