@@ -47,7 +47,8 @@ def test_data_outlives_a_destroy(mesh: Mesh) -> None:
         node: {name: v for name, v in mesh.passwords(node).items() if any(u.endswith(f"-{name}") for u in sealed[node])}
         for node in mesh.names()
     }
-    assert {"n8n-encryption-key", "litellm-salt-key", "backup-passphrase"} == kept[NODE].keys()
+    keys = {"n8n-encryption-key", "litellm-salt-key", "grafana-secret-key", "backup-passphrase"}
+    assert keys == kept[NODE].keys()
     assert {"backup-passphrase"} == kept["thanos"].keys()
     before = {node: set(mesh.containers(node)) for node in mesh.names()}
     try:
