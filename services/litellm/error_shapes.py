@@ -190,10 +190,14 @@ class Errors:
 
 _OPENAI_EVENT: Final = b'data: {"error":'
 _ANTHROPIC_EVENT: Final = b"event: error\n"
+_FAILED_RESPONSE: Final = re.compile(rb'"type": ?"response\.failed"')
+"""In the event that ends a broken stream of the Responses API. Quotes in what the model said are escaped."""
 
 
 def event(part: bytes, *, anthropic: bool) -> bytes:
     """Part of a stream; an error in it says as little of the inside as any other. Each event comes as one part."""
+    if _FAILED_RESPONSE.search(part) is not None:
+        return failed(part)
     if not part.startswith((_OPENAI_EVENT, _ANTHROPIC_EVENT)):
         return part
     head, found, data = part.partition(b"data: ")
@@ -209,6 +213,19 @@ def event(part: bytes, *, anthropic: bool) -> bytes:
     if anthropic:
         status = max(status, int(HTTPStatus.INTERNAL_SERVER_ERROR))
     return head + found + orjson.dumps(shaped(status, error, anthropic=anthropic)) + b"\n\n"
+
+
+def failed(part: bytes) -> bytes:
+    """The last event of a response that broke off, whose error is a part of the response."""
+    head, found, data = part.partition(b"data: ")
+    try:
+        told = orjson.loads(data)
+        error = told["response"]["error"]
+        status = status_of(500, str(error["message"]))
+        error["message"] = shaped(status, error, anthropic=False)["error"]["message"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return part
+    return head + found + orjson.dumps(told) + b"\n\n"
 
 
 class Shapes:

@@ -143,8 +143,7 @@ def test_fields_of_anthropic_s_clients(
     assert "be brief" in sent
     if name == "claude_sonnet":
         assert sent.count("ephemeral") == 2
-        # LiteLLM knows that this one of Claude's models has no adaptive thinking.
-        assert call["body"]["thinking"]["type"] == "enabled"
+        assert call["body"]["thinking"]["type"] == thinking["type"]
         assert call["body"]["metadata"] == {"user_id": "bob"}
         assert "interleaved-thinking-2025-05-14" in call["headers"]["anthropic-beta"]
     else:
