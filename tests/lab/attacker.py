@@ -44,6 +44,8 @@ DENIED: Final = ("RBAC: access denied", f'"code":"{FROM_ENVOY[403].code}"')
 """Envoy's own words, and those that it has where a client's request can come to."""
 NOT_SERVED_TO_KONG: Final = text(NOT_SERVED.openai())
 """On behalf of a client."""
+PASSED_ON: Final = "x-envoy-upstream-service-time"
+"""A header of Envoy's, with every answer that is not its own."""
 AWAY: Final = ("upstream connect error", f'"code":"{FROM_ENVOY[503].code}"')
 _FREE: Final = 0x1000 + 240
 
@@ -100,7 +102,9 @@ class Outcome:
         """By the proxy, once it knew who called: an error in its words, or the end of a connection that had TLS."""
         ended = self.end in ("closed", "alert") and bool(self.server)
         denied = self.status == 403 and any(word in self.data for word in DENIED)
-        return denied or (self.status == 404 and self.data.endswith(NOT_SERVED_TO_KONG)) or ended
+        # Kong says the same of a path that it has no route for; then the proxy tells how long that took.
+        unserved = self.status == 404 and self.data.endswith(NOT_SERVED_TO_KONG) and PASSED_ON not in self.data
+        return denied or unserved or ended
 
     @property
     def answered(self) -> bool:
