@@ -189,6 +189,7 @@ lock: setup ## Compile the pinned, hashed requirements from their .in files.
 	@for lock in tests/clients/pinned/*/package.json; do \
 		npm --prefix "$${lock%/*}" install --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts --no-audit --no-fund || exit 1; \
 	done
+	@$(PY) -m tests.clients.addressless tests/clients/pinned/*/package-lock.json
 
 .PHONY: clean
 clean: ## Remove everything that the set-up, the plans and the checks made.

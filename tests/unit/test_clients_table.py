@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from engine.root import CHECKOUT
+from tests.clients.addressless import addressless
 from tests.clients.document import markdown
 from tests.clients.running import PROGRAMS, Outcome, differences
 from tests.clients.table import CLIENTS, FEATURES, FURTHER, PINNED, Client
@@ -41,10 +43,15 @@ def test_what_is_pinned_is_tried() -> None:
         assert not client.package or re.fullmatch(r"\d+(\.\d+)+", client.version())
 
 
-@pytest.mark.parametrize("lock", sorted(PINNED.glob("*/*")), ids=lambda path: f"{path.parent.name}/{path.name}")
+LOCKS = (*sorted(PINNED.glob("*/*")), *CHECKOUT.glob("lab/images/standins/*/package-lock.json"))
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_no_pin_names_a_registry(lock: Path) -> None:
     text = lock.read_text()
-    assert '"resolved"' not in text
+    if lock.name == "package-lock.json":
+        assert addressless(text) == text
+        assert "://" not in text
     assert not re.search(r"--(extra-)?index-url|--find-links|@ https?:", text)
     if lock.name == "requirements.txt":
         assert text.count("==") <= text.count("--hash=sha256:")
